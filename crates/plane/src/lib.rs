@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The management plane: one process with the HTTP API, the tunnel's hub and the reconcilers.
+//!
+//! Inside: `http` (a file a noun, thin) calls `app` (a file a noun, the behaviour) calls the store, never around.
+//! `tasks` compares what should be with what MAAS and Kubernetes say, and acts. Nothing else acts on a site.
+
+pub mod context;
+pub mod server;
+
+pub use context::Context;
+pub use server::{CertificateFiles, Options, Running, Server, StartError, openapi};
