@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub const CONTROL_PLANE_POOL: &str = "control-plane";
 
 /// A Kubernetes cluster as asked for (specification 7.1).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct ClusterSpec {
     /// MAAS domain in which the machines' names stand.
@@ -30,9 +30,11 @@ pub struct ClusterSpec {
     pub ntp_servers: Vec<String>,
     /// Where pods get their addresses.
     #[serde(default = "default_pod_cidr")]
+    #[schema(value_type = String, example = "192.168.0.0/16")]
     pub pod_cidr: IpNet,
     /// Where services get their addresses.
     #[serde(default = "default_service_cidr")]
+    #[schema(value_type = String, example = "10.43.0.0/16")]
     pub service_cidr: IpNet,
     /// The machines that run the control plane: 1, 3 or 5.
     pub control_plane: PoolSpec,
@@ -42,7 +44,7 @@ pub struct ClusterSpec {
 }
 
 /// A group of alike machines of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct PoolSpec {
     /// Name of the pool, unique in the cluster; the control plane's is always `control-plane`.

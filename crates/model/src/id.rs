@@ -16,6 +16,21 @@ pub struct BadId {
     prefix: &'static str,
 }
 
+/// The OpenAPI schema of a value that travels as text.
+pub(crate) fn text_schema(
+    description: &str,
+    pattern: Option<&str>,
+    example: &str,
+) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .pattern(pattern)
+        .examples([serde_json::Value::from(example)])
+        .into()
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal, $kind:literal;)*) => {$(
         $(#[$doc])*
@@ -45,6 +60,18 @@ macro_rules! ids {
                 self.0
             }
         }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                text_schema(
+                    concat!("Id of a ", $kind),
+                    Some(concat!("^", $prefix, "_[0-9a-f]{32}$")),
+                    concat!($prefix, "_01990f3e6b0a7c31a5d2c0ffee123456"),
+                )
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,8 +140,9 @@ ids! {
 }
 
 /// A machine's id in MAAS (`system_id`), such as `4y3hb3`. MAAS makes it; we never do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
+#[schema(example = "4y3hb3")]
 pub struct SystemId(pub String);
 
 impl fmt::Display for SystemId {

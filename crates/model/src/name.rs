@@ -38,6 +38,14 @@ impl Name {
     }
 }
 
+impl utoipa::PartialSchema for Name {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        crate::id::text_schema("A DNS label", Some("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), "maas-pcg-1")
+    }
+}
+
+impl utoipa::ToSchema for Name {}
+
 impl FromStr for Name {
     type Err = BadName;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A file that a machine downloads from the plane's `/artifacts` and checks before it uses it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Artifact {
     /// Path below `/artifacts/`, such as `k3s/v1.34.2+k3s1/amd64/k3s`.
@@ -16,7 +16,7 @@ pub struct Artifact {
 }
 
 /// The files of one processor architecture.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
     /// MAAS's and our name for it: `amd64` or `arm64`.
@@ -31,7 +31,7 @@ pub struct Architecture {
 }
 
 /// One release of the site side: what a gateway or cluster node is made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
     /// The gateway's version, such as `0.1.0`.
