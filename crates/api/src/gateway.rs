@@ -1,0 +1,71 @@
+//! Gateways and their nodes.
+
+use ferrogate_model::state::{GatewayHealth, GatewayState};
+use ferrogate_model::{AccountId, ClusterId, GatewayId, Name, NodeId, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A gateway (specification 5.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Gateway {
+    /// Id.
+    pub id: GatewayId,
+    /// Name.
+    pub name: Name,
+    /// Cloud type; always `maas`.
+    #[schema(example = "maas")]
+    pub cloud_type: String,
+    /// State.
+    pub state: GatewayState,
+    /// Why it is in that state, for people.
+    pub reason: String,
+    /// Health.
+    pub health: GatewayHealth,
+    /// How many nodes it should have.
+    pub desired_nodes: u32,
+    /// How many nodes are connected.
+    pub connected_nodes: u32,
+    /// Version its nodes run.
+    pub version: String,
+    /// The gateway's own cluster.
+    pub cluster_id: ClusterId,
+    /// The cloud account that was created with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<AccountId>,
+    /// MAAS endpoint of its site.
+    pub maas_endpoint: String,
+    /// When it was paired.
+    pub created_at: Timestamp,
+    /// When a node was last heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<Timestamp>,
+}
+
+/// A node of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GatewayNode {
+    /// Id.
+    pub id: NodeId,
+    /// Name of the machine.
+    pub name: String,
+    /// Whether it is connected now.
+    pub connected: bool,
+    /// Fingerprint of its public key.
+    pub key_fingerprint: String,
+    /// Version it runs.
+    pub version: String,
+    /// When it registered its key.
+    pub registered_at: Timestamp,
+    /// When it was last heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_at: Option<Timestamp>,
+    /// When its key was revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+    /// Open carriers.
+    pub carriers: u32,
+    /// Open streams.
+    pub streams: u32,
+    /// Dials its allow-list refused since it started.
+    pub refused_dials: u64,
+}
