@@ -1,1 +1,14 @@
-//! Placeholder.
+//! A site without hardware: a simulated MAAS that speaks the wire format of a real one, machines that obey the
+//! cloud-config they are given and nothing else, a DNS zone and a forward proxy.
+//!
+//! The simulated MAAS ([`maas`]) is checked request by request against recordings of a MAAS 3.6 region. Everything runs
+//! over a [`ferrogate_net::Network`], so the same site lives on loopback sockets for the demo and in memory, on a paused
+//! clock, for tests.
+
+pub mod backend;
+pub mod maas;
+pub mod seed;
+
+pub use backend::{Backend, Boot, Power};
+pub use maas::{Maas, Speed};
+pub use seed::Seed;
