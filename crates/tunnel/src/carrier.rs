@@ -1,0 +1,3 @@
+//! What bytes travel on.
+
+pub mod websocket;
