@@ -1,7 +1,21 @@
 //! Getting bytes from here to there: connectors (direct, through a forward proxy, through a tunnel), TLS trust, and an
 //! HTTP client over any of them. Everything in Ferrogate that opens a connection opens it through [`Connector`], so that
 //! the MAAS client, the Kubernetes client and the plane's own client run unchanged over a socket, a proxy or a tunnel.
+//!
+//! It knows no MAAS, no Kubernetes and no tunnel: those crates bring their own [`Connector`] or use one.
 
+pub mod client;
 pub mod connect;
+pub mod direct;
+pub mod network;
+pub mod proxy;
+pub mod tls;
+pub mod trust;
 
+pub use client::{BodyStream, HttpClient, HttpClientBuilder, HttpError, Limits};
 pub use connect::{BoxIo, ConnectError, ConnectFailure, Connector, Io, Target};
+pub use direct::Direct;
+pub use network::{Listener, Network};
+pub use proxy::ViaProxy;
+pub use tls::connect_tls;
+pub use trust::{Fingerprint, Trust, TrustError};
