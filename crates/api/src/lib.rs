@@ -8,6 +8,7 @@
 pub mod account;
 pub mod audit;
 pub mod auth;
+pub mod client;
 pub mod cluster;
 pub mod event;
 pub mod gateway;
@@ -24,6 +25,7 @@ pub use auth::{
     Identity, Role, Session, SessionCreate, SessionCreated, SetupRequest, Tenant, TenantCreate, Token, TokenCreate,
     TokenCreated, User, UserCreate, UserUpdate,
 };
+pub use client::{ApiError, Client, ClientOptions, EventStream};
 pub use cluster::{
     Check, CheckStatus, Cluster, ClusterAccepted, ClusterCreate, ClusterDelete, ClusterPlan, ClusterUpdate,
     KubeconfigCreate, KubeconfigCreated, Machine, PlannedMachine,
