@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The engine: turns what a cluster should be into machines of MAAS that run Kubernetes, and back into free machines.
+//!
+//! One function, [`Engine::pass`], observes MAAS and Kubernetes, computes the difference to [`Desired`] and acts on it.
+//! It takes no other input, waits for nothing and may be killed at any line: every fact it relies on stands in MAAS or in
+//! Kubernetes, and [`Memory`] only holds what may be lost (cool-downs, when something was first seen). The installer calls
+//! it straight against MAAS to build a gateway; the plane calls the same function through the gateway for clusters.
+//!
+//! What it is not: it keeps no queue, stores nothing, never signs in to a machine and never runs a shell on one.
+
+pub mod cloud_config;
+pub mod desired;
+pub mod distribution;
+pub mod enrolment;
+pub mod limits;
+pub mod manifests;
+pub mod mark;
+pub mod materials;
+pub mod memory;
+pub mod pass;
+pub mod units;
+mod yaml;
+
+pub use desired::{Desired, GatewayPayload, Kind};
+pub use distribution::{Distribution, K3s, Node, RenderError, Role};
+pub use enrolment::{Enrolment, EnrolmentError, NoEnrolment};
+pub use limits::Limits;
+pub use materials::{ClientIdentity, ClusterMaterials, MaterialsError};
+pub use memory::Memory;
+pub use pass::{Event, MachineView, Outcome, Pass};

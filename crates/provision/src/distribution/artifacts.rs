@@ -1,0 +1,133 @@
+//! The unit that fetches and checks what a node needs, and then starts Kubernetes.
+
+use super::RenderError;
+use crate::{
+    cloud_config::{CloudConfig, Mode},
+    units::Unit,
+};
+use ferrogate_model::release::Artifact;
+use url::Url;
+
+/// Name of the unit.
+pub(super) const NODE_UNIT: &str = "ferrogate-node.service";
+/// The CA behind the downloads.
+pub(super) const PLANE_CA: &str = "/etc/ferrogate/plane-ca.pem";
+/// The proxies, for every unit of ours.
+pub(super) const PROXY_ENV: &str = "/etc/ferrogate/proxy.env";
+/// Where downloads stand until they are checked.
+const CACHE: &str = "/var/cache/ferrogate";
+/// Exists once everything is installed, so that a reboot needs no download.
+const DONE: &str = "/var/lib/ferrogate-node/installed";
+
+/// A file to fetch.
+pub(super) struct Fetch<'a> {
+    /// What to fetch.
+    pub(super) artifact: &'a Artifact,
+    /// Its name in the cache.
+    pub(super) name: String,
+    /// Where it is installed after the check.
+    pub(super) target: String,
+    /// Its mode there.
+    pub(super) mode: &'static str,
+}
+
+/// Adds the unit and the checksums it needs. Everything is downloaded and checked before anything is installed.
+pub(super) fn add_node_unit(
+    config: &mut CloudConfig,
+    base: &Url,
+    own_ca: bool,
+    fetches: &[Fetch<'_>],
+    start: &str,
+) -> Result<(), RenderError> {
+    let mut unit = Unit::default()
+        .section("Unit")
+        .set("Description", "Fetch, check and start Kubernetes for Ferrogate")
+        .set("Wants", "network-online.target")
+        .set("After", "network-online.target")
+        .set("ConditionPathExists", &format!("!{DONE}"))
+        .section("Service")
+        .set("Type", "oneshot")
+        .set("RemainAfterExit", "yes")
+        .set("EnvironmentFile", PROXY_ENV)
+        // Downloads retry by themselves; this is for the rest, such as a plane that hands out another file for a while.
+        .set("Restart", "on-failure")
+        .set("RestartSec", "15")
+        .set("TimeoutStartSec", "infinity");
+    let mut checks = Vec::new();
+    for fetch in fetches {
+        let cached = format!("{CACHE}/{}", fetch.name);
+        let sums = format!("/etc/ferrogate/{}.sha256", fetch.name);
+        config.file(&sums, Mode::Public, format!("{}  {cached}\n", fetch.artifact.sha256));
+        let mut curl: Vec<String> = CURL.iter().map(|&argument| argument.to_owned()).collect();
+        if own_ca {
+            curl.extend(["--cacert".into(), PLANE_CA.into()]);
+        }
+        curl.extend(["--output".into(), cached, address(base, &fetch.artifact.path)?]);
+        unit = unit.exec(curl);
+        checks.push(sums);
+    }
+    for sums in checks {
+        unit = unit.exec(["/usr/bin/sha256sum", "--check", "--strict", &sums]);
+    }
+    for fetch in fetches {
+        let cached = format!("{CACHE}/{}", fetch.name);
+        unit = unit.exec(["/usr/bin/install", "-D", "-m", fetch.mode, &cached, &fetch.target]);
+    }
+    unit = unit.exec(["/usr/bin/systemctl", "enable", "--now", "--no-block", start]).exec([
+        "/usr/bin/install",
+        "-D",
+        "-m",
+        "0644",
+        "/dev/null",
+        DONE,
+    ]);
+    let unit = unit.section("Install").set("WantedBy", "multi-user.target");
+    config.file(&format!("/etc/systemd/system/{NODE_UNIT}"), Mode::Public, unit.text());
+    Ok(())
+}
+
+/// Ten minutes of retries inside one attempt, half an hour for one file on a slow line.
+const CURL: [&str; 13] = [
+    "/usr/bin/curl",
+    "--fail",
+    "--silent",
+    "--show-error",
+    "--location",
+    "--create-dirs",
+    "--connect-timeout",
+    "20",
+    "--max-time",
+    "1800",
+    "--retry-all-errors",
+    "--retry",
+    "60",
+];
+
+fn address(base: &Url, path: &str) -> Result<String, RenderError> {
+    let bad = || RenderError::Address { base: base.to_string(), path: path.to_owned() };
+    let mut folder = base.clone();
+    if !folder.path().ends_with('/') {
+        folder.set_path(&format!("{}/", base.path()));
+    }
+    let full = folder.join(path.trim_start_matches('/')).map_err(|_| bad())?;
+    // A path that climbs out of the folder, or names another host, is not below it.
+    if full.as_str().starts_with(folder.as_str()) { Ok(full.into()) } else { Err(bad()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_below_its_folder() {
+        let base: Url = "https://plane.example.com/artifacts".parse().unwrap();
+        assert_eq!(
+            address(&base, "k3s/v1.34.2+k3s1/amd64/k3s").unwrap(),
+            "https://plane.example.com/artifacts/k3s/v1.34.2+k3s1/amd64/k3s"
+        );
+        for path in ["../secrets", "https://evil.example/x", "//evil.example/x"] {
+            let refused = address(&base, path);
+            assert!(refused.is_err() || refused.unwrap().starts_with(base.as_str()), "{path}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! How long the engine waits for what, and how much it does at once.
+
+use std::time::Duration;
+
+/// Deadlines and bounds of one engine. The defaults suit real machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From the deploy call to *Deployed*. MAAS gives up by itself after 30 minutes (its `node_timeout`), so ours is a
+    /// little longer: where MAAS knows the cause, its cause is the one to show.
+    pub installing: Duration,
+    /// From *Deployed* to a ready node: download, first start, image import.
+    pub joining: Duration,
+    /// From the first eviction to the last pod gone; afterwards the node is removed with what still runs on it.
+    pub draining: Duration,
+    /// From the release call to *Ready*: power off, and erasing disks where MAAS is set to.
+    pub releasing: Duration,
+    /// How long a machine that failed is not taken again.
+    pub cooling: Duration,
+    /// How many changes are under way in MAAS at once.
+    pub parallel: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            installing: Duration::from_secs(40 * 60),
+            joining: Duration::from_secs(15 * 60),
+            draining: Duration::from_secs(10 * 60),
+            releasing: Duration::from_secs(60 * 60),
+            cooling: Duration::from_secs(60 * 60),
+            parallel: 4,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Everything secret and lasting about a cluster, made before its first machine boots: certificate authorities, the key
+//! that signs service accounts, and the tokens with which machines join. Each machine is handed its part by cloud-init, so
+//! nobody signs in to a machine, and whoever holds the materials can reach the API with a certificate made on the spot.
+
+mod issue;
+mod sec1;
+mod secret_text;
+
+use ferrogate_model::{Explain, Fault, Retry, Timestamp};
+use rand::RngCore;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::{fmt::Write as _, time::Duration};
+
+/// The Kubernetes group that may do everything.
+pub const MASTERS: &str = "system:masters";
+
+/// A certificate authority: its certificate and its key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Authority {
+    /// The certificate, PEM, with a final line break.
+    pub certificate_pem: String,
+    /// The private key, PEM (PKCS #8).
+    #[serde(with = "secret_text")]
+    pub key_pem: SecretString,
+}
+
+/// A client's certificate and key.
+#[derive(Clone, Debug)]
+pub struct ClientIdentity {
+    /// The certificate, PEM.
+    pub certificate_pem: String,
+    /// The private key, PEM (PKCS #8).
+    pub key_pem: SecretString,
+}
+
+/// The secrets of one cluster. The serialised form holds them in the clear: it belongs into a sealed column or file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClusterMaterials {
+    /// When they were made; no certificate is valid much earlier.
+    pub created: Timestamp,
+    /// Signs what the API servers present.
+    pub server_ca: Authority,
+    /// Signs what clients of the API present.
+    pub client_ca: Authority,
+    /// Signs what the aggregation layer presents.
+    pub request_header_ca: Authority,
+    /// Signs what etcd presents to its clients, and they to it.
+    pub etcd_server_ca: Authority,
+    /// Signs what etcd members present to each other.
+    pub etcd_peer_ca: Authority,
+    /// Signs service-account tokens: PEM, `EC PRIVATE KEY`, because Kubernetes reads the public half from the same file
+    /// and its reader takes elliptic keys in that form only.
+    #[serde(with = "secret_text")]
+    pub service_account_key: SecretString,
+    /// The secret part of the token with which servers join.
+    #[serde(with = "secret_text")]
+    pub server_token: SecretString,
+    /// The secret part of the token with which agents join; it cannot be used to join as a server.
+    #[serde(with = "secret_text")]
+    pub agent_token: SecretString,
+}
+
+/// A certificate or key that could not be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum MaterialsError {
+    /// The random source or the signing failed, or a stored key is damaged.
+    #[error("could not make the certificate of {whom}")]
+    Certificate {
+        /// Whose certificate.
+        whom: String,
+        /// What the certificate library says.
+        #[source]
+        source: rcgen::Error,
+    },
+    /// The key has an unexpected form.
+    #[error("the private key of {whom} is not an ECDSA P-256 key")]
+    Key {
+        /// Whose key.
+        whom: String,
+    },
+}
+
+impl Explain for MaterialsError {
+    fn code(&self) -> &'static str {
+        "cluster_materials_unusable"
+    }
+
+    fn fault(&self) -> Fault {
+        Fault::Ferrogate
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::No
+    }
+}
+
+impl ClusterMaterials {
+    /// New materials for a cluster of this name.
+    ///
+    /// # Errors
+    /// The random source failed.
+    pub fn generate(cluster: &str, now: Timestamp) -> Result<Self, MaterialsError> {
+        let authority = |role: &str| issue::authority(&format!("ferrogate {cluster} {role} CA"), now);
+        Ok(Self {
+            created: now,
+            server_ca: authority("server")?,
+            client_ca: authority("client")?,
+            request_header_ca: authority("request header")?,
+            etcd_server_ca: authority("etcd server")?,
+            etcd_peer_ca: authority("etcd peer")?,
+            service_account_key: issue::service_account_key()?,
+            server_token: random_token(),
+            agent_token: random_token(),
+        })
+    }
+
+    /// A client certificate for the Kubernetes API, valid from the making of the materials until `lifetime` after `now`.
+    ///
+    /// Certificates cannot be taken back: give short lifetimes.
+    ///
+    /// # Errors
+    /// The stored authority is damaged.
+    pub fn client_identity(
+        &self,
+        user: &str,
+        group: &str,
+        now: Timestamp,
+        lifetime: Duration,
+    ) -> Result<ClientIdentity, MaterialsError> {
+        issue::client(&self.client_ca, user, group, self.created, now, lifetime)
+    }
+
+    /// An administrator's certificate: group [`MASTERS`].
+    ///
+    /// # Errors
+    /// The stored authority is damaged.
+    pub fn admin_identity(&self, now: Timestamp, lifetime: Duration) -> Result<ClientIdentity, MaterialsError> {
+        self.client_identity("ferrogate-admin", MASTERS, now, lifetime)
+    }
+
+    /// What a further server joins with. It names the authority by its hash, so the machine refuses a server that is not ours.
+    #[must_use]
+    pub fn server_join_token(&self) -> SecretString {
+        self.join_token("server", &self.server_token)
+    }
+
+    /// What an agent joins with. It names the authority by its hash, so the machine refuses a server that is not ours.
+    #[must_use]
+    pub fn agent_join_token(&self) -> SecretString {
+        self.join_token("node", &self.agent_token)
+    }
+
+    /// The K10 form: `K10<sha256 of the CA file>::<user>:<password>`.
+    fn join_token(&self, user: &str, secret: &SecretString) -> SecretString {
+        let mut token = "K10".to_owned();
+        for byte in Sha256::digest(self.server_ca.certificate_pem.as_bytes()) {
+            write!(token, "{byte:02x}").expect("a string takes everything");
+        }
+        write!(token, "::{user}:{}", secret.expose_secret()).expect("a string takes everything");
+        token.into()
+    }
+}
+
+/// 128 bits of chance, as k3s's own tokens have.
+fn random_token() -> SecretString {
+    let mut bytes = [0_u8; 16];
+    rand::rng().fill_bytes(&mut bytes);
+    let mut text = String::with_capacity(32);
+    for byte in bytes {
+        write!(text, "{byte:02x}").expect("a string takes everything");
+    }
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls_pki_types::pem::PemObject;
+
+    fn materials() -> ClusterMaterials {
+        ClusterMaterials::generate("prod", "2026-11-23T08:00:00Z".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let materials = materials();
+        let shown = format!("{materials:?}");
+        for secret in [&materials.server_token, &materials.agent_token, &materials.service_account_key] {
+            assert!(!shown.contains(secret.expose_secret()), "{shown}");
+        }
+        assert!(!shown.contains("PRIVATE KEY"), "{shown}");
+        let identity = materials.admin_identity(materials.created, Duration::from_secs(60)).unwrap();
+        assert!(!format!("{identity:?}").contains("PRIVATE KEY"));
+    }
+
+    #[test]
+    fn materials_survive_being_stored() {
+        let materials = materials();
+        let stored = serde_json::to_string(&materials).unwrap();
+        let read: ClusterMaterials = serde_json::from_str(&stored).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), stored);
+        assert_eq!(read.agent_join_token().expose_secret(), materials.agent_join_token().expose_secret());
+        read.admin_identity(materials.created, Duration::from_secs(60)).unwrap();
+    }
+
+    #[test]
+    fn the_join_token_names_the_authority_by_the_hash_of_its_file() {
+        let materials = materials();
+        let token = materials.agent_join_token();
+        let (front, secret) = token.expose_secret().split_once("::node:").unwrap();
+        let hash = Sha256::digest(&materials.server_ca.certificate_pem)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
+        assert_eq!(front, format!("K10{hash}"));
+        assert_eq!(secret, materials.agent_token.expose_secret());
+        assert!(materials.server_ca.certificate_pem.ends_with("-----END CERTIFICATE-----\n"));
+        assert_ne!(materials.agent_token.expose_secret(), materials.server_token.expose_secret());
+    }
+
+    #[test]
+    fn an_administrators_certificate_is_signed_by_the_client_authority_and_by_no_other() {
+        let materials = materials();
+        let identity = materials.admin_identity(materials.created, Duration::from_secs(3600)).unwrap();
+        let leaf = rustls_pki_types::CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()).unwrap();
+        let (_, parsed) = x509_parser::parse_x509_certificate(&leaf).unwrap();
+        assert_eq!(parsed.subject().to_string(), "O=system:masters, CN=ferrogate-admin");
+        assert_eq!(parsed.issuer().to_string(), "CN=ferrogate prod client CA");
+        for (authority, signed) in [(&materials.client_ca, true), (&materials.server_ca, false)] {
+            let ca = rustls_pki_types::CertificateDer::from_pem_slice(authority.certificate_pem.as_bytes()).unwrap();
+            let (_, ca) = x509_parser::parse_x509_certificate(&ca).unwrap();
+            assert_eq!(parsed.verify_signature(Some(ca.public_key())).is_ok(), signed);
+            assert!(ca.is_ca());
+        }
+        assert_eq!(parsed.validity().not_after.timestamp(), materials.created.as_second() + 3600);
+    }
+}

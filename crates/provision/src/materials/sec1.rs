@@ -1,0 +1,36 @@
+//! The older PEM form of elliptic keys (SEC 1, `EC PRIVATE KEY`).
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use secrecy::SecretString;
+
+/// What a PKCS #8 document of a P-256 key begins with, up to the 32 bytes of the key, as RFC 5208 and RFC 5915 lay it
+/// out for this curve.
+const PKCS8_FRONT: [u8; 36] = [
+    0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
+    0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04, 0x6d, 0x30, 0x6b, 0x02, 0x01, 0x01, 0x04, 0x20,
+];
+/// Between the private and the public key in PKCS #8.
+const PKCS8_MIDDLE: [u8; 5] = [0xa1, 0x44, 0x03, 0x42, 0x00];
+/// What the SEC 1 form begins with.
+const SEC1_FRONT: [u8; 7] = [0x30, 0x77, 0x02, 0x01, 0x01, 0x04, 0x20];
+/// Between the private and the public key in SEC 1: the curve's name, then the head of the public key.
+const SEC1_MIDDLE: [u8; 17] =
+    [0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0xa1, 0x44, 0x03, 0x42, 0x00];
+
+/// The SEC 1 PEM form of a P-256 key that is given in PKCS #8; `None` where it is another kind of key.
+pub(super) fn from_pkcs8(der: &[u8]) -> Option<SecretString> {
+    let rest = der.strip_prefix(&PKCS8_FRONT)?;
+    let (private, rest) = rest.split_at_checked(32)?;
+    let public = rest.strip_prefix(&PKCS8_MIDDLE)?;
+    if public.len() != 65 {
+        return None;
+    }
+    let sec1 = [&SEC1_FRONT, private, &SEC1_MIDDLE, public].concat();
+    let mut pem = "-----BEGIN EC PRIVATE KEY-----\n".to_owned();
+    for line in STANDARD.encode(sec1).as_bytes().chunks(64) {
+        pem.extend(line.iter().map(|byte| char::from(*byte)));
+        pem.push('\n');
+    }
+    pem.push_str("-----END EC PRIVATE KEY-----\n");
+    Some(pem.into())
+}
