@@ -11,12 +11,14 @@ pub mod cloud_config;
 pub mod desired;
 pub mod distribution;
 pub mod enrolment;
+pub mod kube;
 pub mod limits;
 pub mod manifests;
 pub mod mark;
 pub mod materials;
 pub mod memory;
 pub mod pass;
+pub mod preflight;
 pub mod units;
 mod yaml;
 
