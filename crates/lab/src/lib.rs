@@ -6,9 +6,19 @@
 //! clock, for tests.
 
 pub mod backend;
+pub mod dns;
+pub mod k3s;
 pub mod maas;
+pub mod machine;
+pub mod programs;
+pub mod proxy;
 pub mod seed;
+pub mod site;
 
 pub use backend::{Backend, Boot, Power};
 pub use maas::{Maas, Speed};
+pub use machine::{SimulatedMachines, SimulatedOptions};
+pub use programs::{Container, NoPrograms, Programs};
+pub use proxy::{Proxy, ProxyFault, ProxyOptions};
 pub use seed::Seed;
+pub use site::{Lab, LabError, LabOptions};
