@@ -17,7 +17,9 @@ pub mod operation;
 pub mod page;
 pub mod pairing;
 pub mod problem;
+pub mod query;
 pub mod secret;
+pub mod version;
 
 pub use account::{Account, AccountCreate, AccountProperties, AccountUpdate, PoolCount, ZoneCount};
 pub use audit::{AuditEntry, AuditResult};
@@ -40,7 +42,9 @@ pub use pairing::{
     ProxyConfig,
 };
 pub use problem::Problem;
+pub use query::{AuditQuery, EventQuery, OperationQuery};
 pub use secret::Secret;
+pub use version::Version;
 
 /// What every path of the API begins with.
 pub const API_PREFIX: &str = "/api/v1";

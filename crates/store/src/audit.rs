@@ -73,7 +73,7 @@ pub struct Entry {
 pub struct Filter {
     /// Of this tenant.
     pub tenant: Option<TenantId>,
-    /// By this actor (id).
+    /// By this actor: its id or its name.
     pub actor: Option<String>,
     /// This action.
     pub action: Option<String>,
@@ -81,6 +81,10 @@ pub struct Filter {
     pub result: Option<AuditResult>,
     /// Not older than this.
     pub since: Option<Timestamp>,
+    /// Older than this.
+    pub until: Option<Timestamp>,
+    /// About the thing with this id.
+    pub subject: Option<String>,
 }
 
 macro_rules! columns {
@@ -139,9 +143,10 @@ pub async fn list(db: impl Into<Db<'_>>, filter: &Filter, page: &Page) -> Result
             concat!(
                 "SELECT request_id AS id, ",
                 columns!(),
-                " FROM audit WHERE ($1 IS NULL OR tenant = $1) AND ($2 IS NULL OR actor = $2) \
+                " FROM audit WHERE ($1 IS NULL OR tenant = $1) AND ($2 IS NULL OR actor = $2 OR actor_name = $2) \
                  AND ($3 IS NULL OR action = $3) AND ($4 IS NULL OR result = $4) AND ($5 IS NULL OR at >= $5) \
-                 AND ($6 IS NULL OR seq < $6) ORDER BY seq DESC LIMIT $7"
+                 AND ($6 IS NULL OR at < $6) AND ($7 IS NULL OR subject LIKE '%/' || $7) \
+                 AND ($8 IS NULL OR seq < $8) ORDER BY seq DESC LIMIT $9"
             ),
             args![
                 filter.tenant,
@@ -149,6 +154,8 @@ pub async fn list(db: impl Into<Db<'_>>, filter: &Filter, page: &Page) -> Result
                 &filter.action,
                 filter.result.map(|result| result.as_str().to_owned()),
                 filter.since,
+                filter.until,
+                &filter.subject,
                 page.after_number()?,
                 page.rows()
             ],

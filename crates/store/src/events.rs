@@ -1,7 +1,7 @@
 //! Events: what happened to a thing, for people. Written once, read by lists and by live streams.
 
 use crate::{
-    Db, List, Page, Store, StoreError, Subject, Tx,
+    Db, List, Page, Store, StoreError, Subject, SubjectKind, Tx,
     sql::{Row, args},
 };
 use ferrogate_model::{EventId, TenantId, Timestamp, state::Severity};
@@ -34,6 +34,10 @@ pub struct Filter {
     pub tenant: Option<TenantId>,
     /// About this thing.
     pub subject: Option<Subject>,
+    /// About things of this kind.
+    pub kind: Option<SubjectKind>,
+    /// Of this severity.
+    pub severity: Option<Severity>,
 }
 
 macro_rules! columns {
@@ -115,11 +119,14 @@ pub async fn list(db: impl Into<Db<'_>>, filter: &Filter, page: &Page) -> Result
                 "SELECT seq, ",
                 columns!(),
                 " FROM events WHERE ($1 IS NULL OR tenant = $1) AND ($2 IS NULL OR subject = $2) \
-                 AND ($3 IS NULL OR seq < $3) ORDER BY seq DESC LIMIT $4"
+                 AND ($3 IS NULL OR subject_kind = $3) AND ($4 IS NULL OR severity = $4) \
+                 AND ($5 IS NULL OR seq < $5) ORDER BY seq DESC LIMIT $6"
             ),
             args![
                 filter.tenant,
                 filter.subject.as_ref().map(|subject| subject.id.clone()),
+                filter.kind.map(|kind| kind.as_str().to_owned()),
+                filter.severity,
                 page.after_number()?,
                 page.rows()
             ],
