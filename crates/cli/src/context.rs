@@ -68,7 +68,9 @@ pub(crate) fn path() -> Result<PathBuf> {
     let folder = std::env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".config")))
-        .ok_or_else(|| Failure::usage("neither HOME nor XDG_CONFIG_HOME is set; say with FERROGATE_CONFIG where to keep contexts"))?;
+        .ok_or_else(|| {
+            Failure::usage("neither HOME nor XDG_CONFIG_HOME is set; say with FERROGATE_CONFIG where to keep contexts")
+        })?;
     Ok(folder.join("ferrogate/config.toml"))
 }
 
@@ -107,8 +109,10 @@ impl Contexts {
             None => Ok(None),
             Some(name) => self.contexts.get(name).map(Some).ok_or_else(|| {
                 let known: Vec<_> = self.contexts.keys().cloned().collect();
-                Failure::new(Exit::NotFound, format!("there is no context `{name}`"))
-                    .with_hint(format!("known contexts: {}", if known.is_empty() { "none".into() } else { known.join(", ") }))
+                Failure::new(Exit::NotFound, format!("there is no context `{name}`")).with_hint(format!(
+                    "known contexts: {}",
+                    if known.is_empty() { "none".into() } else { known.join(", ") }
+                ))
             }),
         }
     }
@@ -116,7 +120,8 @@ impl Contexts {
 
 /// Reads a secret from a file, or standard input for `-`; surrounding white space is not part of it.
 pub(crate) fn read_secret(file: &Path) -> Result<SecretString> {
-    let text = if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let text =
+        if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
     let text = text.map_err(|error| Failure::usage(format!("could not read {}: {error}", file.display())))?;
     let text = text.trim();
     if text.is_empty() {
@@ -131,9 +136,13 @@ fn read_text(file: &Path) -> Result<String> {
 
 /// The proxy of the environment, as other tools use it.
 pub(crate) fn proxy_from_environment() -> Result<ProxySettings> {
-    let read = |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let read =
+        |names: [&str; 2]| names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let parse = |value: Option<String>| {
-        value.map(|text| text.parse()).transpose().map_err(|error| Failure::usage(format!("in the environment: {error}")))
+        value
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(|error| Failure::usage(format!("in the environment: {error}")))
     };
     Ok(ProxySettings {
         https: parse(read(["https_proxy", "HTTPS_PROXY"]))?,
@@ -156,9 +165,14 @@ impl PlaneArgs {
     /// A client for the plane that is meant.
     pub(crate) fn client(&self) -> Result<Client> {
         let contexts = Contexts::load()?;
-        let saved = if self.server.is_some() && self.context.is_none() { None } else { contexts.pick(self.context.as_deref())? };
+        let saved = if self.server.is_some() && self.context.is_none() {
+            None
+        } else {
+            contexts.pick(self.context.as_deref())?
+        };
         let url = self.server.clone().or_else(|| saved.map(|context| context.server.clone())).ok_or_else(|| {
-            Failure::usage("no plane is named").with_hint("sign in once with `ferrogate login URL`, or give --server and --token-file")
+            Failure::usage("no plane is named")
+                .with_hint("sign in once with `ferrogate login URL`, or give --server and --token-file")
         })?;
         let mut trust = self.trust()?;
         let mut token = None;

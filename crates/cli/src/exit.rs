@@ -108,7 +108,9 @@ impl From<ApiError> for Failure {
                     failure.message.push_str(&format!("\n    hint: {hint}"));
                 }
             }
-            if problem.status >= 500 && let Some(id) = &problem.request_id {
+            if problem.status >= 500
+                && let Some(id) = &problem.request_id
+            {
                 failure.message.push_str(&format!("\n  request {id}"));
             }
         }
