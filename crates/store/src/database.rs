@@ -6,7 +6,7 @@ use crate::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    Postgres, Sqlite, Transaction,
+    Connection, PgConnection, Postgres, Sqlite, Transaction,
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -21,6 +21,8 @@ use std::{
 
 /// How long a statement waits for a connection before it gives up as busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the first connection to PostgreSQL may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process, such as a backup, to let go of the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections that read while one writes (SQLite).
@@ -283,12 +285,17 @@ async fn open_postgres(url: &str) -> Result<Pools, StoreError> {
         options.get_port(),
         options.get_database().unwrap_or_default()
     );
+    let open = |cause: Box<dyn std::error::Error + Send + Sync>| StoreError::Open { location: location.clone(), cause };
+    // The pool would retry a refused connection until its deadline; whoever starts a plane wants to know at once.
+    let first = PgConnection::connect_with(&options);
+    let first = tokio::time::timeout(CONNECT_TIMEOUT, first).await.map_err(|late| open(Box::new(late)))?;
+    first.map_err(|error| open(Box::new(error)))?.close().await.map_err(|error| open(Box::new(error)))?;
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_with(options)
         .await
-        .map_err(|error| StoreError::Open { location: location.clone(), cause: Box::new(error) })?;
+        .map_err(|error| open(Box::new(error)))?;
     migrate::postgres().run(&pool).await.map_err(|error| StoreError::Migrate { location, cause: Box::new(error) })?;
     Ok(Pools::Postgres(pool))
 }

@@ -1,0 +1,140 @@
+//! A PostgreSQL of the test's own: made in a temporary folder, listening on a socket in it, gone with the test.
+
+use std::{
+    io::Write,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+pub(crate) struct Server {
+    bin: PathBuf,
+    folder: tempfile::TempDir,
+    process: Child,
+    databases: AtomicU32,
+}
+
+impl Server {
+    /// Starts a server; `None` where PostgreSQL is not installed.
+    pub(crate) fn start() -> Option<Self> {
+        let Some(bin) = find_binaries() else {
+            assert_ne!(
+                std::env::var("FERROGATE_TEST_POSTGRES").as_deref(),
+                Ok("require"),
+                "FERROGATE_TEST_POSTGRES=require, and there is no /usr/lib/postgresql/*/bin/initdb"
+            );
+            // Straight to the terminal: a passing test's own output is not shown.
+            let _ = std::io::stderr().write_all(
+                b"SKIPPED: the store's contract on PostgreSQL, which is not installed (Debian: apt-get install postgresql)\n",
+            );
+            return None;
+        };
+        let folder = tempfile::Builder::new().prefix("fgpg").tempdir_in("/tmp").unwrap();
+        if is_root() {
+            let (uid, gid) = postgres_user();
+            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        }
+        let data = folder.path().join("data");
+        run(as_postgres(&bin.join("initdb")).arg("-D").arg(&data).args([
+            "-U",
+            "ferrogate",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        ]));
+        let process = as_postgres(&bin.join("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .arg("-k")
+            .arg(folder.path())
+            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"])
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let server = Self { bin, folder, process, databases: AtomicU32::new(0) };
+        // pg_isready waits by itself, so nothing here sleeps.
+        let mut tries = 0;
+        while !server.client("pg_isready").args(["-t", "1"]).stdout(Stdio::null()).status().unwrap().success() {
+            tries += 1;
+            assert!(tries < 2000, "PostgreSQL did not start: {}", server.log());
+        }
+        Some(server)
+    }
+
+    /// The address of a new, empty database.
+    pub(crate) fn new_database(&self, title: &str) -> String {
+        let name = format!("t{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let output = self.client("createdb").arg(&name).output().unwrap();
+        assert!(output.status.success(), "{title}: {}", String::from_utf8_lossy(&output.stderr));
+        format!("postgres://ferrogate@localhost/{name}?host={}", self.folder.path().display())
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        command.arg("-h").arg(self.folder.path()).args(["-U", "ferrogate"]);
+        command
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // A killed postmaster would leave a segment of shared memory behind; this does not.
+        let data = self.folder.path().join("data");
+        let stopped = as_postgres(&self.bin.join("pg_ctl"))
+            .arg("stop")
+            .arg("-D")
+            .arg(data)
+            .args(["-m", "immediate", "-s"])
+            .status();
+        if !stopped.is_ok_and(|status| status.success()) {
+            let _ = self.process.kill();
+        }
+        let _ = self.process.wait();
+    }
+}
+
+fn find_binaries() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let mut found: Vec<_> =
+        versions.flatten().map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").exists()).collect();
+    found.sort();
+    found.pop()
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+fn postgres_user() -> (u32, u32) {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+    let line =
+        passwd.lines().find(|line| line.starts_with("postgres:")).expect("Debian's package makes the user postgres");
+    let mut fields = line.split(':').skip(2).map(|field| field.parse().unwrap());
+    (fields.next().unwrap(), fields.next().unwrap())
+}
+
+/// PostgreSQL refuses to run as root. It also ends when the test is killed.
+fn as_postgres(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--pdeathsig=SIGQUIT", "--"]).arg(program);
+    command.current_dir("/");
+    command
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
