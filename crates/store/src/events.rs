@@ -156,12 +156,15 @@ pub async fn since(
                 "SELECT ",
                 columns!(),
                 " FROM events WHERE ($1 IS NULL OR tenant = $1) AND ($2 IS NULL OR subject = $2) \
-                 AND ($3 IS NULL OR seq > COALESCE((SELECT e.seq FROM events e WHERE e.id = $3), \
-                 (SELECT MAX(e.seq) FROM events e WHERE e.id < $3), 0)) ORDER BY seq LIMIT $4"
+                 AND ($3 IS NULL OR subject_kind = $3) AND ($4 IS NULL OR severity = $4) \
+                 AND ($5 IS NULL OR seq > COALESCE((SELECT e.seq FROM events e WHERE e.id = $5), \
+                 (SELECT MAX(e.seq) FROM events e WHERE e.id < $5), 0)) ORDER BY seq LIMIT $6"
             ),
             args![
                 filter.tenant,
                 filter.subject.as_ref().map(|subject| subject.id.clone()),
+                filter.kind.map(|kind| kind.as_str().to_owned()),
+                filter.severity,
                 after,
                 Page::first(limit).rows() - 1
             ],

@@ -1,9 +1,9 @@
 //! Events and the audit.
 
 use crate::fixture::{Fixture, at};
-use ferrogate_model::{ClusterId, EventId, TenantId, state::Severity};
+use ferrogate_model::{ClusterId, EventId, GatewayId, TenantId, state::Severity};
 use ferrogate_store::{
-    Page, StoreError,
+    Page, StoreError, SubjectKind,
     audit::{self, ActorKind, AuditResult, Entry},
     events::{self, Event, Filter},
 };
@@ -76,7 +76,7 @@ pub(crate) async fn events_are_listed_newest_first_by_page(f: &Fixture) {
     events::append(&f.store, &[event(other, theirs, "x", 0)]).await.unwrap();
     events::append(&f.store, &[]).await.unwrap();
 
-    let filter = Filter { tenant: Some(tenant), subject: Some(mine.into()) };
+    let filter = Filter { tenant: Some(tenant), subject: Some(mine.into()), ..Filter::default() };
     let first = events::list(&f.store, &filter, &Page::first(3)).await.unwrap();
     assert_eq!(first.items, [all[4].clone(), all[3].clone(), all[2].clone()]);
     events::append(&f.store, &[event(tenant, mine, "later", 9)]).await.unwrap();
@@ -84,6 +84,20 @@ pub(crate) async fn events_are_listed_newest_first_by_page(f: &Fixture) {
     assert_eq!((second.items, second.next), (vec![all[1].clone(), all[0].clone()], None));
     let bad = events::list(&f.store, &filter, &Page { after: Some("ev_1".to_owned()), limit: 3 }).await;
     assert!(matches!(bad, Err(StoreError::BadCursor { .. })), "{bad:?}");
+
+    let mut gateway = event(tenant, mine, "gateway", 10);
+    gateway.subject = GatewayId::new().into();
+    gateway.severity = Severity::Info;
+    events::append(&f.store, std::slice::from_ref(&gateway)).await.unwrap();
+    for (filter, found) in [
+        (Filter { kind: Some(SubjectKind::Gateway), ..Filter::default() }, true),
+        (Filter { severity: Some(Severity::Info), ..Filter::default() }, true),
+        (Filter { kind: Some(SubjectKind::Gateway), severity: Some(Severity::Error), ..Filter::default() }, false),
+    ] {
+        let wanted = if found { vec![gateway.clone()] } else { vec![] };
+        assert_eq!(events::list(&f.store, &filter, &Page::default()).await.unwrap().items, wanted, "{filter:?}");
+        assert_eq!(events::since(&f.store, &filter, None, 10).await.unwrap(), wanted, "{filter:?}");
+    }
 }
 
 pub(crate) async fn the_audit_is_filtered_and_forgotten_by_age(f: &Fixture) {
@@ -123,6 +137,12 @@ pub(crate) async fn the_audit_is_filtered_and_forgotten_by_age(f: &Fixture) {
         requests(audit::Filter { actor: Some("usr_1".into()), since: Some(at(2)), ..Default::default() }).await.len(),
         2
     );
+
+    assert_eq!(requests(audit::Filter { until: Some(at(1)), ..Default::default() }).await, ["req-0"]);
+    let named = audit::Filter { actor: Some("ann@example.com".into()), ..Default::default() };
+    assert_eq!(requests(named).await.len(), 4);
+    assert_eq!(requests(audit::Filter { subject: Some(tenant.to_string()), ..Default::default() }).await.len(), 4);
+    assert!(requests(audit::Filter { subject: Some("ten_0".into()), ..Default::default() }).await.is_empty());
 
     let first = audit::list(&f.store, &audit::Filter::default(), &Page::first(1)).await.unwrap();
     let newest = &first.items[0];
