@@ -71,6 +71,10 @@ impl ViaProxy {
             via: Some(format!("the proxy {proxy}")),
             detail,
         };
+        // The name becomes part of the request's head.
+        if target.host.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+            return Err(fail(ConnectFailure::Other, "this cannot be the name of a host".into()));
+        }
         let mut io = self.reach(proxy, deadline).await.map_err(|error| {
             let detail = format!("the proxy itself cannot be reached: {}", error.detail);
             fail(error.failure, detail)

@@ -46,6 +46,9 @@ fn explain(error: &io::Error) -> String {
             CertificateError::UnknownIssuer => {
                 "the certificate is signed by an authority that is not trusted here".into()
             }
+            CertificateError::BadSignature => {
+                "the certificate is not signed by the trusted authority but by another one of the same name".into()
+            }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => "the certificate has expired".into(),
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "the certificate is not valid yet; compare the clocks".into()
