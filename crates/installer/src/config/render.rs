@@ -1,0 +1,106 @@
+//! Writing pcg.yaml: for a person to read, with a word beside everything that may be changed.
+
+use super::{Deadlines, Extras, deadlines::describe, document::VERSION};
+use crate::{answers::Answers, questions::Question, seal::Sealer};
+use ferrogate_model::{Timestamp, proxy::ProxyUrl};
+use std::{fmt::Write, path::Path};
+
+/// The file's text. Secrets are sealed; `path` is where it will stand.
+#[must_use]
+pub fn render(answers: &Answers, extras: &Extras, sealer: &Sealer, path: &Path, now: Timestamp) -> String {
+    let name = answers.or_default(Question::Name);
+    let value = |question: Question| value(answers, question, name, sealer);
+    let at = now.strftime("%Y-%m-%d %H:%M UTC");
+    let file = path.display();
+    let dns: Vec<_> = extras.dns_servers.iter().map(|server| quoted(&server.to_string())).collect();
+    let Deadlines { overall, machines, register, cleanup } = extras.deadlines;
+    let mut text = format!(
+        "# Gateway `{name}`: what `ferrogate install` was told on {at}.\n\
+         #\n\
+         # Install, or go on where it stopped:  ferrogate install --config {file}\n\
+         # Give every machine back:             ferrogate install cleanup --config {file}\n\
+         #\n\
+         # Everything here may be edited, except values that begin with enc: they are sealed for this gateway's name with\n\
+         # the key in pcg.key beside this file. New secrets:  ferrogate install --config {file} --update-secrets\n\
+         version: {VERSION}\n\
+         install_type: {install}\n\
+         cloud_type: {cloud}\n\
+         name: {title}   # cannot be changed: the seals are bound to it\n",
+        install = value(Question::InstallType),
+        cloud = value(Question::CloudType),
+        title = value(Question::Name),
+    );
+    let _ = write!(
+        text,
+        "\nplane:\n  endpoint: {endpoint}\n  username: {username}   # blank: the pairing code alone\n  password: {password}\n  pairing_code: {code}   # 24 hours valid, used once\n",
+        endpoint = value(Question::Endpoint),
+        username = value(Question::Username),
+        password = value(Question::Password),
+        code = value(Question::PairingCode),
+    );
+    if let Some(fingerprint) = extras.fingerprint {
+        let _ = writeln!(text, "  fingerprint: {}", quoted(&fingerprint.to_string()));
+    }
+    if let Some(file) = &extras.ca_file {
+        let _ = writeln!(text, "  ca_file: {}", quoted(&file.display().to_string()));
+    }
+    let _ = write!(
+        text,
+        "\nenvironment:   # reaches every node of the gateway and of its clusters\n  https_proxy: {https}\n  http_proxy: {http}\n  no_proxy: {no_proxy}   # MAAS, pods, services and loopback are added by themselves\n  pod_cidr: {pods}   # must overlap no network of the machines\n  svc_ip_range: {services}\n",
+        https = value(Question::HttpsProxy),
+        http = value(Question::HttpProxy),
+        no_proxy = value(Question::NoProxy),
+        pods = value(Question::PodCidr),
+        services = value(Question::ServiceRange),
+    );
+    let _ = write!(
+        text,
+        "\nmaas:\n  endpoint: {endpoint}\n  api_key: {key}\n",
+        endpoint = value(Question::MaasEndpoint),
+        key = value(Question::MaasKey)
+    );
+    if let Some(file) = &extras.maas_ca_file {
+        let _ = writeln!(text, "  ca_file: {}", quoted(&file.display().to_string()));
+    }
+    let _ = write!(
+        text,
+        "\nplacement:   # where in MAAS the machines are taken from\n  domain: {domain}\n  zone: {zone}\n  resource_pool: {pool}\n  nodes: {nodes}   # 1 (no high availability) or 3\n",
+        domain = value(Question::Domain),
+        zone = value(Question::Zone),
+        pool = value(Question::ResourcePool),
+        nodes = answers.or_default(Question::Nodes),
+    );
+    let _ = write!(
+        text,
+        "\ninstaller:\n  dns_servers: [{dns}]   # instead of this host's own, such as [10.11.12.13]\n  deadlines:\n    overall: {overall}\n    machines: {machines}   # until every machine runs the gateway\n    register: {register}   # from then until the plane calls it healthy\n    cleanup: {cleanup}\n",
+        dns = dns.join(", "),
+        overall = describe(overall),
+        machines = describe(machines),
+        register = describe(register),
+        cleanup = describe(cleanup),
+    );
+    text
+}
+
+/// One answer as it stands in the file.
+pub(super) fn value(answers: &Answers, question: Question, name: &str, sealer: &Sealer) -> String {
+    let text = answers.or_default(question);
+    let has_credentials =
+        question.may_hold_credentials() && text.parse::<ProxyUrl>().is_ok_and(|proxy| proxy.credentials().is_some());
+    match answers.secret(question) {
+        Some(secret) if !text.is_empty() && (question.is_secret() || has_credentials) => {
+            sealer.seal(name, question.field(), secret)
+        }
+        _ => quoted(text),
+    }
+}
+
+/// A text as YAML: plain where nobody can misread it, in double quotes elsewhere.
+fn quoted(text: &str) -> String {
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./@:".contains(c))
+        && !text.ends_with(':')
+        && !["true", "false", "yes", "no", "on", "off", "null", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
+    // JSON's strings are YAML's double-quoted ones.
+    if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}
