@@ -3,8 +3,17 @@
 //! Inside: `http` (a file a noun, thin) calls `app` (a file a noun, the behaviour) calls the store, never around.
 //! `tasks` compares what should be with what MAAS and Kubernetes say, and acts. Nothing else acts on a site.
 
+mod app;
+mod auth;
+mod console;
 pub mod context;
+mod failure;
+mod files;
+mod http;
+mod metrics;
+mod release;
 pub mod server;
 
 pub use context::Context;
-pub use server::{CertificateFiles, Options, Running, Server, StartError, openapi};
+pub use http::openapi;
+pub use server::{CertificateFiles, Options, Running, Server, StartError};

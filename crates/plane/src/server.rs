@@ -1,77 +1,21 @@
 //! The plane's one listener and its life from start to drain.
 
-use ferrogate_model::{Clock, SystemClock, release::Release};
+mod identity;
+mod listener;
+mod options;
+mod start;
+
+pub(crate) use listener::Peer;
+pub use options::{CertificateFiles, Options, StartError};
+
+use crate::context::Context;
 use secrecy::SecretString;
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-/// How a plane is started. [`Options::new`] has a sensible value for everything else.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Folder for the database, keys and certificates; made with mode 0700 where it does not exist.
-    pub data_dir: PathBuf,
-    /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Base address as clients reach the plane; `None` derives `https://<listen address>`.
-    pub public_url: Option<Url>,
-    /// More host names or addresses that the plane's own certificate shall be valid for.
-    pub extra_names: Vec<String>,
-    /// `sqlite:` or `postgres:` address; `None` takes `plane.db` in the data folder. May hold a password.
-    pub database: Option<SecretString>,
-    /// What is installed on sites; `None` takes the release built in.
-    pub release: Option<Release>,
-    /// Folder looked into for `/artifacts` before anything is fetched from an upstream.
-    pub mirror_dir: Option<PathBuf>,
-    /// Certificate chain and key (PEM files) to serve with instead of a certificate of the plane's own CA.
-    pub certificate: Option<CertificateFiles>,
-    /// Second, plain-HTTP listener with `/livez`, `/readyz` and `/metrics` only.
-    pub admin_listen: Option<SocketAddr>,
-    /// Where "now" comes from.
-    pub clock: Arc<dyn Clock>,
-}
-
-/// A certificate that somebody else made for the plane.
-#[derive(Clone, Debug)]
-pub struct CertificateFiles {
-    /// PEM file with the chain, the server's own certificate first.
-    pub chain: PathBuf,
-    /// PEM file with its private key.
-    pub key: PathBuf,
-}
-
-impl Options {
-    /// Everything at its default but the two that have none.
-    #[must_use]
-    pub fn new(data_dir: impl Into<PathBuf>, listen: SocketAddr) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            listen,
-            public_url: None,
-            extra_names: Vec::new(),
-            database: None,
-            release: None,
-            mirror_dir: None,
-            certificate: None,
-            admin_listen: None,
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
-
-/// Why a plane did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-}
+/// How long open requests may take to end when the plane shuts down.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The plane.
 #[derive(Debug)]
@@ -83,23 +27,7 @@ impl Server {
     /// # Errors
     /// [`StartError`] names the file or address that was in the way.
     pub async fn start(options: Options) -> Result<Running, StartError> {
-        let listener = tokio::net::TcpListener::bind(options.listen)
-            .await
-            .map_err(|source| StartError::Listen { address: options.listen, source })?;
-        let local_addr =
-            listener.local_addr().map_err(|source| StartError::Listen { address: options.listen, source })?;
-        let url = options.public_url.unwrap_or_else(|| {
-            Url::parse(&format!("https://{local_addr}")).expect("a socket address is a valid authority")
-        });
-        Ok(Running {
-            local_addr,
-            url,
-            ca_pem: String::new(),
-            fingerprint: String::new(),
-            setup_token: None,
-            cancel: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        })
+        start::start(options).await
     }
 }
 
@@ -108,6 +36,8 @@ impl Server {
 pub struct Running {
     /// Where it listens.
     pub local_addr: SocketAddr,
+    /// Where the admin endpoints listen, if asked for.
+    pub admin_addr: Option<SocketAddr>,
     /// Base address as clients reach it.
     pub url: Url,
     /// Certificate authority (PEM) that clients must trust; empty when a certificate was given from outside.
@@ -116,21 +46,43 @@ pub struct Running {
     pub fingerprint: String,
     /// The one-time token for the first sign-in; `None` once the plane was set up.
     pub setup_token: Option<SecretString>,
-    cancel: CancellationToken,
-    tasks: TaskTracker,
+    /// What its parts share.
+    pub context: Arc<Context>,
+    /// Listeners and connections.
+    connections: TaskTracker,
+    drain: CancellationToken,
+    cut: CancellationToken,
 }
 
 impl Running {
-    /// Stops taking connections, lets the running requests end within a deadline, and closes the store.
+    /// Stops taking connections, asks gateways to come back later, lets open requests end within a deadline, and closes
+    /// the store.
     pub async fn shutdown(self) {
-        self.cancel.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        // Live streams and reconcilers end first; requests that are being answered are not disturbed.
+        self.context.closing.cancel();
+        self.drain.cancel();
+        self.context.hub.drain(ferrogate_tunnel::DrainScope::All);
+        self.connections.close();
+        self.context.tasks.close();
+        let ended = tokio::time::timeout(DRAIN_DEADLINE, async {
+            self.context.hub.shutdown().await;
+            self.connections.wait().await;
+            self.context.tasks.wait().await;
+        });
+        if ended.await.is_err() {
+            tracing::warn!(seconds = DRAIN_DEADLINE.as_secs(), "some requests did not end in time and are cut");
+        }
+        self.cut.cancel();
+        self.connections.wait().await;
+        self.context.store.close().await;
     }
 }
 
-/// The OpenAPI 3.1 document of the plane's API, as pretty-printed JSON with a final newline.
-#[must_use]
-pub fn openapi() -> String {
-    String::from("{}\n")
+impl Drop for Running {
+    /// A plane whose handle is dropped stops; only [`Running::shutdown`] waits for it.
+    fn drop(&mut self) {
+        self.context.closing.cancel();
+        self.drain.cancel();
+        self.cut.cancel();
+    }
 }

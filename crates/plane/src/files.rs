@@ -1,0 +1,44 @@
+//! Files of the plane's data folder: read where they are, written whole or not at all, for the owner only.
+
+use crate::server::StartError;
+use std::{io, path::Path};
+
+/// Makes `folder` for its owner only, with every parent.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| failed(folder, source))
+}
+
+/// The text of `path`; `None` where there is no such file.
+pub(crate) fn read(path: &Path) -> Result<Option<String>, StartError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(failed(path, source)),
+    }
+}
+
+/// Writes `content` to `path`, mode 0600, by way of a second file that is renamed when it is whole.
+pub(crate) fn write_secret(path: &Path, content: &[u8]) -> Result<(), StartError> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let draft = path.with_extension("new");
+    let write = || {
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&draft, path)
+    };
+    write().map_err(|source| failed(path, source))
+}
+
+/// Removes `path` where it is there.
+pub(crate) fn remove(path: &Path) -> Result<(), StartError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path, error)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn failed(path: &Path, source: io::Error) -> StartError {
+    StartError::File { path: path.to_owned(), source }
+}
