@@ -1,122 +1,94 @@
 //! The gateway's end of the tunnel.
 
-use crate::{allow::AllowList, key::NodeKey};
-use async_trait::async_trait;
-use ferrogate_model::{Clock, GatewayId, Name, NodeId};
-use ferrogate_net::Connector;
-use secrecy::SecretString;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::watch;
+mod dial;
+mod figures;
+mod keeper;
+mod options;
+mod serve;
+
+pub use figures::{DialCount, Figures};
+pub use options::{AgentEnd, AgentOptions, AgentStatus, Credentials, DialMaterial, Identity};
+
+use crate::wire::hello::CarrierKind;
+use figures::Counters;
+use serve::Site;
+use std::sync::Arc;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-
-/// How a node tells the plane who it is.
-#[derive(Clone, Debug)]
-pub enum Identity {
-    /// It registered before.
-    Known(NodeId),
-    /// It registers now.
-    Enrol {
-        /// The one-time token.
-        token: SecretString,
-        /// This node's name.
-        node_name: Name,
-    },
-}
-
-/// What one dial toward the plane needs. Read anew for every dial, so that a renewed CA or a fresh token counts at once.
-#[derive(Clone)]
-pub struct DialMaterial {
-    /// Whom to trust. The agent sets the ALPN protocols itself.
-    pub tls: Arc<rustls::ClientConfig>,
-    /// The node's key.
-    pub key: Arc<NodeKey>,
-    /// Who the node is.
-    pub identity: Identity,
-}
-
-/// Where a dial's material comes from, and where a registration is kept.
-#[async_trait]
-pub trait Credentials: Send + Sync + 'static {
-    /// The material for the next dial.
-    ///
-    /// # Errors
-    /// In words, for the log and the status; the agent tries again later.
-    async fn load(&self) -> Result<DialMaterial, String>;
-
-    /// Keeps the ids the plane gave to this node. Called before the first stream is served.
-    ///
-    /// # Errors
-    /// In words, for the log; the agent goes on with the ids in memory.
-    async fn registered(&self, gateway: GatewayId, node: NodeId) -> Result<(), String>;
-}
-
-/// What an [`Agent`] is made of.
-pub struct AgentOptions {
-    /// Base address of the plane.
-    pub plane_url: url::Url,
-    /// How the plane is reached; the site's proxy is already inside.
-    pub connector: Arc<dyn Connector>,
-    /// Trust, key and identity.
-    pub credentials: Arc<dyn Credentials>,
-    /// How targets in the site are reached; never through a proxy.
-    pub dialer: Arc<dyn Connector>,
-    /// What may be reached.
-    pub allow: AllowList,
-    /// The gateway's version.
-    pub version: String,
-    /// Where the epoch of this process comes from.
-    pub clock: Arc<dyn Clock>,
-    /// How long streams may live on after a stop was asked for.
-    pub drain_deadline: Duration,
-}
-
-/// How the agent is doing.
-#[derive(Clone, Debug, Default)]
-pub struct AgentStatus {
-    /// Whether at least one carrier is up and accepted by the plane.
-    pub connected: bool,
-    /// Carriers that are up.
-    pub carriers: usize,
-    /// Why the last dial failed or the last carrier ended; `None` when all carriers are up.
-    pub last_error: Option<String>,
-    /// The ids the plane gave, once known.
-    pub registered: Option<(GatewayId, NodeId)>,
-    /// Whether the plane said that this node may not come back.
-    pub revoked: bool,
-}
 
 /// The gateway's end of the tunnel: keeps two carriers to the plane and serves the streams on them.
 pub struct Agent {
-    status: watch::Sender<AgentStatus>,
-    options: AgentOptions,
+    shared: Arc<Shared>,
 }
 
-/// Why an agent ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AgentEnd {
-    /// It was told to.
-    Cancelled,
-    /// The plane revoked this node.
-    Revoked,
+/// What the two carriers' keepers and their streams share.
+struct Shared {
+    options: AgentOptions,
+    status: watch::Sender<AgentStatus>,
+    counters: Arc<Counters>,
+    site: Arc<Site>,
+    /// Which process of the node this is.
+    epoch: u64,
 }
 
 impl Agent {
     /// An agent that has not dialled yet.
     #[must_use]
     pub fn new(options: AgentOptions) -> Self {
-        Self { status: watch::Sender::default(), options }
+        let counters = Arc::new(Counters::default());
+        let site = Site::new(&options, counters.clone());
+        let epoch = u64::try_from(options.clock.now().as_millisecond()).unwrap_or_default().max(options.epoch_floor);
+        let status = watch::Sender::default();
+        Self { shared: Arc::new(Shared { options, status, counters, site: Arc::new(site), epoch }) }
+    }
+
+    /// Which process of the node this is. Keep it, and start the next process with a higher
+    /// [`AgentOptions::epoch_floor`], so that a clock that was set back does not make the new process look old.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch
     }
 
     /// How it is doing, now and later.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<AgentStatus> {
-        self.status.subscribe()
+        self.shared.status.subscribe()
+    }
+
+    /// Reads the figures, now and later.
+    pub fn figures(&self) -> impl Fn() -> Figures + Send + Sync + 'static {
+        let counters = self.shared.counters.clone();
+        move || counters.read()
     }
 
     /// Keeps the carriers up until cancelled or revoked. Cancelling drains first.
     pub async fn run(self, cancel: CancellationToken) -> AgentEnd {
-        let _ = &self.options;
-        cancel.cancelled().await;
-        AgentEnd::Cancelled
+        let stop = cancel.child_token();
+        let mut keepers = JoinSet::new();
+        for kind in CarrierKind::ALL {
+            keepers.spawn(keeper::keep(self.shared.clone(), kind, stop.clone()));
+        }
+        let mut end = AgentEnd::Cancelled;
+        while let Some(ended) = keepers.join_next().await {
+            match ended {
+                Ok(AgentEnd::Revoked) => {
+                    end = AgentEnd::Revoked;
+                    stop.cancel();
+                }
+                Ok(AgentEnd::Cancelled) => {}
+                // A keeper that panicked is a defect, but the site must not lose its way out for it.
+                Err(error) => {
+                    tracing::error!(%error, "a carrier's keeper panicked; starting anew");
+                    if !stop.is_cancelled() {
+                        for kind in CarrierKind::ALL {
+                            if keepers.len() < CarrierKind::ALL.len() {
+                                keepers.spawn(keeper::keep(self.shared.clone(), kind, stop.clone()));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        end
     }
 }

@@ -1,129 +1,83 @@
 //! The plane's end of the tunnel: accepts carriers, knows which gateway each belongs to, and opens streams on them.
 
-use crate::authenticate::Authenticator;
-use async_trait::async_trait;
-use ferrogate_model::{Clock, GatewayId, Name, NodeId, Timestamp};
-use ferrogate_net::{BoxIo, ConnectError, ConnectFailure, Connector, Target};
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::sync::broadcast;
+mod connector;
+mod serve;
+mod status;
 
-/// Limits and times of a hub. The defaults are those of the design.
-#[derive(Clone, Debug)]
-pub struct HubOptions {
-    /// How long a gateway may take from its first byte to a valid proof.
-    pub handshake_deadline: Duration,
-    /// Handshakes that may be under way at once; more are told to come again.
-    pub max_handshakes: usize,
-    /// How long a connection waits for a carrier before it fails with `NoCarrier`.
-    pub carrier_wait: Duration,
-    /// Streams that may be open at once through one gateway.
-    pub max_streams: usize,
-}
+pub use status::{DisconnectReason, DrainScope, HubEvent, HubOptions, NodeStatus};
 
-impl Default for HubOptions {
-    fn default() -> Self {
-        Self {
-            handshake_deadline: Duration::from_secs(10),
-            max_handshakes: 128,
-            carrier_wait: Duration::from_secs(5),
-            max_streams: 1024,
-        }
-    }
-}
-
-/// How a node is doing, seen from the hub.
-#[derive(Clone, Debug)]
-pub struct NodeStatus {
-    /// The node.
-    pub node_id: NodeId,
-    /// Its name.
-    pub name: Name,
-    /// Since when it has been connected without a gap.
-    pub connected_since: Timestamp,
-    /// When a byte last came from it.
-    pub last_seen: Timestamp,
-    /// Carriers that are up.
-    pub carriers: usize,
-    /// Connections its allow-list refused since its process started.
-    pub refusals: u64,
-    /// The gateway's version.
-    pub version: String,
-    /// Streams open now.
-    pub streams: usize,
-    /// Bytes carried for this connection of the node, both ways.
-    pub bytes: u64,
-}
-
-/// Why a node is no longer connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DisconnectReason {
-    /// The carrier ended or broke; in words.
-    Lost(String),
-    /// Nothing came from the node for too long.
-    Silent,
-    /// The node left by itself: it stops or restarts.
-    Left,
-    /// Another process with the same identity took over.
-    Superseded,
-    /// The node's key was revoked: it must not come back.
-    Revoked,
-    /// The plane asked for it; in words.
-    Asked(String),
-    /// The hub shuts down.
-    Shutdown,
-}
-
-impl fmt::Display for DisconnectReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lost(detail) => write!(f, "the connection was lost: {detail}"),
-            Self::Silent => f.write_str("nothing came from the node for too long"),
-            Self::Left => f.write_str("the node left"),
-            Self::Superseded => f.write_str("a newer process of the same node took over"),
-            Self::Revoked => f.write_str("the node was revoked"),
-            Self::Asked(detail) => f.write_str(detail),
-            Self::Shutdown => f.write_str("the plane shuts down"),
-        }
-    }
-}
-
-/// What happens to nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HubEvent {
-    /// A node's first carrier is up.
-    Connected {
-        /// The gateway.
-        gateway: GatewayId,
-        /// The node.
-        node: NodeId,
+use crate::{
+    authenticate::Authenticator,
+    carrier::{
+        mux::{Opener, STREAM_WINDOW},
+        websocket,
     },
-    /// A node's last carrier is gone.
-    Disconnected {
-        /// The gateway.
-        gateway: GatewayId,
-        /// The node.
-        node: NodeId,
-        /// Why.
-        reason: DisconnectReason,
+    session::{
+        admission::Admission,
+        roster::{CarrierId, Roster, Use},
     },
+    wire::hello::CarrierKind,
+};
+use ferrogate_model::{Clock, GatewayId, NodeId, Timestamp};
+use ferrogate_net::{BoxIo, Connector};
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, broadcast, mpsc, watch},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Events kept for a watcher that is slow.
+const EVENTS_KEPT: usize = 1024;
+/// How long a shutdown waits for carriers to say goodbye.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What the hub can do with a carrier.
+#[derive(Clone, Debug)]
+struct Handle {
+    opener: Opener,
+    commands: mpsc::Sender<Command>,
 }
 
-/// What to drain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DrainScope {
-    /// One node: it makes new carriers, then leaves the old ones.
-    Node(NodeId),
-    /// Every node of a gateway.
-    Gateway(GatewayId),
-    /// Every node, and no new ones are taken: before the plane stops.
-    All,
+/// What the hub wants from a carrier's task.
+#[derive(Clone, Debug)]
+enum Command {
+    /// Make the gateway replace it.
+    Drain(Duration),
+    /// End it.
+    End(DisconnectReason),
+}
+
+struct Inner {
+    options: HubOptions,
+    authenticator: Arc<dyn Authenticator>,
+    clock: Arc<dyn Clock>,
+    roster: Mutex<Roster<Handle>>,
+    /// Streams that each gateway may still open.
+    budgets: Mutex<HashMap<GatewayId, Arc<Semaphore>>>,
+    /// Ticks when a carrier came or went.
+    changed: watch::Sender<()>,
+    events: broadcast::Sender<HubEvent>,
+    admission: Mutex<Admission>,
+    handshakes: Semaphore,
+    draining: AtomicBool,
+    stop: CancellationToken,
+    serving: TaskTracker,
 }
 
 /// The plane's end of the tunnel. Clones are the same hub.
 #[derive(Clone)]
 pub struct Hub {
-    options: Arc<HubOptions>,
-    events: broadcast::Sender<HubEvent>,
+    inner: Arc<Inner>,
 }
 
 impl fmt::Debug for Hub {
@@ -135,76 +89,153 @@ impl fmt::Debug for Hub {
 impl Hub {
     /// A hub that nobody is connected to.
     #[must_use]
-    pub fn new(options: HubOptions, _authenticator: Arc<dyn Authenticator>, _clock: Arc<dyn Clock>) -> Self {
-        Self { options: Arc::new(options), events: broadcast::Sender::new(1024) }
+    pub fn new(options: HubOptions, authenticator: Arc<dyn Authenticator>, clock: Arc<dyn Clock>) -> Self {
+        let rate = options.handshakes_per_second;
+        let admission = Admission::new(rate, rate, Instant::now().into_std());
+        let inner = Inner {
+            handshakes: Semaphore::new(options.max_handshakes),
+            options,
+            authenticator,
+            clock,
+            roster: Mutex::default(),
+            budgets: Mutex::default(),
+            changed: watch::Sender::default(),
+            events: broadcast::Sender::new(EVENTS_KEPT),
+            admission: Mutex::new(admission),
+            draining: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+            serving: TaskTracker::new(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Serves one carrier until it ends: a TLS connection that negotiated [`crate::ALPN`], with its exporter value
-    /// (label [`crate::EXPORTER_LABEL`], no context, 32 bytes).
-    pub async fn serve(&self, io: BoxIo, _exporter: Option<[u8; 32]>, _peer: SocketAddr) {
-        drop(io);
-        std::future::ready(()).await;
+    /// (label [`crate::EXPORTER_LABEL`], no context, 32 bytes). Dropping the future ends the carrier.
+    pub async fn serve(&self, io: BoxIo, exporter: Option<[u8; 32]>, peer: SocketAddr) {
+        let _serving = self.inner.serving.token();
+        Box::pin(serve::serve(&self.inner, io, exporter, peer)).await;
     }
 
     /// Serves one carrier that came by a WebSocket: `io` is the connection after the `101` answer to
     /// `GET` [`crate::WEBSOCKET_PATH`] (see [`crate::carrier::websocket::accept`]).
-    pub async fn serve_websocket(&self, io: BoxIo, _peer: SocketAddr) {
-        drop(io);
-        std::future::ready(()).await;
+    pub async fn serve_websocket(&self, io: BoxIo, peer: SocketAddr) {
+        self.serve(websocket::server(io).await, None, peer).await;
     }
 
     /// Opens connections through a gateway: small requests and long quiet streams.
     #[must_use]
     pub fn connector(&self, gateway: GatewayId) -> Arc<dyn Connector> {
-        Arc::new(GatewayConnector { _hub: self.clone(), gateway })
+        connector::new(self.inner.clone(), gateway, CarrierKind::Control)
     }
 
     /// Opens connections through a gateway that will move much data (more than 1 MiB): they use a carrier of their own,
     /// so that they hold up nothing else.
     #[must_use]
     pub fn bulk_connector(&self, gateway: GatewayId) -> Arc<dyn Connector> {
-        Arc::new(GatewayConnector { _hub: self.clone(), gateway })
+        connector::new(self.inner.clone(), gateway, CarrierKind::Bulk)
     }
 
-    /// The connected nodes of a gateway.
+    /// The connected nodes of a gateway, by name.
     #[must_use]
-    pub fn nodes(&self, _gateway: GatewayId) -> Vec<NodeStatus> {
-        let _ = &self.options;
-        Vec::new()
+    pub fn nodes(&self, gateway: GatewayId) -> Vec<NodeStatus> {
+        let (now, instant) = (self.inner.clock.now(), Instant::now().into_std());
+        let roster = self.inner.roster();
+        let mut nodes: Vec<_> = roster
+            .nodes()
+            .filter(|(_, node)| node.gateway == gateway)
+            .map(|(node_id, node)| {
+                let activities = || node.carriers.iter().map(|carrier| carrier.handle.opener.activity());
+                let silent = activities()
+                    .map(|activity| instant.saturating_duration_since(activity.last_received()))
+                    .min()
+                    .unwrap_or_default();
+                let carried: u64 = activities().map(|activity| activity.bytes().0 + activity.bytes().1).sum();
+                NodeStatus {
+                    node_id,
+                    name: node.name.clone(),
+                    connected_since: node.since,
+                    last_seen: before(now, silent),
+                    carriers: node.carriers.len(),
+                    refusals: node.refusals,
+                    version: node.version.clone(),
+                    streams: activities().map(|activity| activity.streams()).sum(),
+                    bytes: node.carried + carried,
+                }
+            })
+            .collect();
+        nodes.sort_by(|one, other| one.name.cmp(&other.name));
+        nodes
     }
 
     /// What happens from now on.
     #[must_use]
     pub fn watch(&self) -> broadcast::Receiver<HubEvent> {
-        self.events.subscribe()
+        self.inner.events.subscribe()
     }
 
     /// Asks nodes to make new carriers first and then to leave the old ones; streams that are open live on.
-    pub fn drain(&self, _scope: DrainScope) {}
+    pub fn drain(&self, scope: DrainScope) {
+        if scope == DrainScope::All {
+            self.inner.draining.store(true, Ordering::Release);
+        }
+        let spread = self.inner.options.drain_spread;
+        self.inner.command(
+            |gateway, node| match scope {
+                DrainScope::Node(wanted) => wanted == node,
+                DrainScope::Gateway(wanted) => wanted == gateway,
+                DrainScope::All => true,
+            },
+            Use::LastResort,
+            &Command::Drain(spread),
+        );
+    }
 
     /// Ends a node's carriers at once. With [`DisconnectReason::Revoked`] the node is told never to come back.
-    pub fn disconnect(&self, _node: NodeId, _reason: DisconnectReason) {}
+    pub fn disconnect(&self, node: NodeId, reason: DisconnectReason) {
+        self.inner.command(|_, other| other == node, Use::Closed, &Command::End(reason));
+    }
 
-    /// Ends everything and waits until it has ended.
+    /// Ends everything, and waits (a few seconds at most) until it has ended. No carrier is taken afterwards.
     pub async fn shutdown(&self) {
-        std::future::ready(()).await;
+        self.inner.draining.store(true, Ordering::Release);
+        self.inner.stop.cancel();
+        self.inner.serving.close();
+        if tokio::time::timeout(SHUTDOWN_DEADLINE, self.inner.serving.wait()).await.is_err() {
+            tracing::warn!("carriers are still open after the shutdown's deadline");
+        }
     }
 }
 
-#[derive(Debug)]
-struct GatewayConnector {
-    _hub: Hub,
-    gateway: GatewayId,
+impl Inner {
+    fn roster(&self) -> MutexGuard<'_, Roster<Handle>> {
+        self.roster.lock().expect("nothing panics while it holds the roster")
+    }
+
+    /// The budget of a gateway's streams.
+    fn budget(&self, gateway: GatewayId) -> Arc<Semaphore> {
+        let options = &self.options;
+        let streams = options.max_streams.min(options.max_buffered_bytes / STREAM_WINDOW).max(1);
+        let mut budgets = self.budgets.lock().expect("nothing panics while it holds the budgets");
+        budgets.entry(gateway).or_insert_with(|| Arc::new(Semaphore::new(streams))).clone()
+    }
+
+    fn command(&self, wanted: impl Fn(GatewayId, NodeId) -> bool, usage: Use, command: &Command) {
+        let mut roster = self.roster();
+        let chosen: Vec<(NodeId, CarrierId, Handle)> = roster
+            .nodes()
+            .filter(|(id, node)| wanted(node.gateway, *id))
+            .flat_map(|(id, node)| node.carriers.iter().map(move |entry| (id, entry.id, entry.handle.clone())))
+            .collect();
+        for (node, carrier, handle) in chosen {
+            roster.set_use(node, carrier, usage);
+            // A carrier whose queue is full is being told to go already.
+            let _ = handle.commands.try_send(command.clone());
+        }
+        drop(roster);
+        self.changed.send_replace(());
+    }
 }
 
-#[async_trait]
-impl Connector for GatewayConnector {
-    async fn connect(&self, target: &Target, _deadline: Duration) -> Result<BoxIo, ConnectError> {
-        Err(ConnectError {
-            failure: ConnectFailure::NoCarrier,
-            target: target.clone(),
-            via: Some(format!("gateway {}", self.gateway)),
-            detail: "no node of the gateway is connected".into(),
-        })
-    }
+fn before(now: Timestamp, ago: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(ago).ok().and_then(|ago| now.checked_sub(ago).ok()).unwrap_or(now)
 }

@@ -13,9 +13,12 @@ pub mod authenticate;
 pub mod carrier;
 pub mod hub;
 pub mod key;
+pub(crate) mod relay;
+pub(crate) mod session;
+pub(crate) mod wire;
 
-pub use agent::{Agent, AgentOptions, AgentStatus, Credentials, DialMaterial, Identity};
-pub use allow::{AllowList, BadAllowRule};
+pub use agent::{Agent, AgentEnd, AgentOptions, AgentStatus, Credentials, DialCount, DialMaterial, Figures, Identity};
+pub use allow::{AllowList, BadAllowRule, Resolver, SystemResolver};
 pub use authenticate::{Authenticator, EnrolRefused, Enrolment, KnownNode, Unavailable};
 pub use hub::{DisconnectReason, DrainScope, Hub, HubEvent, HubOptions, NodeStatus};
 pub use key::{NodeKey, PublicKey};

@@ -1,0 +1,101 @@
+use super::*;
+use proptest::prelude::*;
+
+fn arrival(gateway: GatewayId, node: NodeId, epoch: u64, kind: CarrierKind) -> Arrival {
+    Arrival { gateway, node, name: "n-1".parse().unwrap(), version: "0.1.0".into(), epoch, kind }
+}
+
+fn at() -> Timestamp {
+    Timestamp::UNIX_EPOCH
+}
+
+#[test]
+fn a_newer_process_ends_the_older_ones_carriers_and_the_older_is_refused() {
+    let (gateway, node) = (GatewayId::new(), NodeId::new());
+    let mut roster = Roster::default();
+    for (number, kind) in CarrierKind::ALL.into_iter().enumerate() {
+        assert!(roster.admit(arrival(gateway, node, 5, kind), number, at()).unwrap().ended.is_empty());
+    }
+    let admitted = roster.admit(arrival(gateway, node, 6, CarrierKind::Control), 2, at()).unwrap();
+    assert_eq!(admitted.ended, [0, 1]);
+    assert!(!admitted.first, "the node was never away");
+    assert_eq!(roster.admit(arrival(gateway, node, 5, CarrierKind::Bulk), 3, at()).unwrap_err(), Stale);
+}
+
+#[test]
+fn the_same_process_replaces_what_it_gave_up_and_keeps_what_drains() {
+    let (gateway, node) = (GatewayId::new(), NodeId::new());
+    let mut roster = Roster::default();
+    let first = roster.admit(arrival(gateway, node, 1, CarrierKind::Control), 0, at()).unwrap();
+    assert_eq!(roster.admit(arrival(gateway, node, 1, CarrierKind::Control), 1, at()).unwrap().ended, [0]);
+    assert_eq!(roster.remove(node, first.id), None, "it is gone already, and the node stays");
+    let second = roster.pick(gateway, CarrierKind::Control, None, |_| 0).unwrap().1;
+    roster.set_use(node, second, Use::LastResort);
+    assert!(roster.admit(arrival(gateway, node, 1, CarrierKind::Control), 2, at()).unwrap().ended.is_empty());
+    assert_eq!(roster.pick(gateway, CarrierKind::Control, None, |_| 0).unwrap().2, 2);
+}
+
+#[test]
+fn a_stream_takes_the_wanted_kind_then_any_and_never_a_leaving_gateway() {
+    let (gateway, node) = (GatewayId::new(), NodeId::new());
+    let mut roster = Roster::default();
+    let control = roster.admit(arrival(gateway, node, 1, CarrierKind::Control), 10, at()).unwrap().id;
+    let bulk = roster.admit(arrival(gateway, node, 1, CarrierKind::Bulk), 0, at()).unwrap().id;
+    let picked = |roster: &Roster<usize>, kind, not| roster.pick(gateway, kind, not, |load| *load).map(|p| p.1);
+    assert_eq!(picked(&roster, CarrierKind::Control, None), Some(control), "the kind counts more than the load");
+    assert_eq!(picked(&roster, CarrierKind::Bulk, Some(bulk)), Some(control), "the other one, when one was tried");
+    roster.set_use(node, control, Use::LastResort);
+    assert_eq!(picked(&roster, CarrierKind::Control, None), Some(bulk));
+    roster.set_use(node, bulk, Use::Closed);
+    assert_eq!(picked(&roster, CarrierKind::Bulk, None), Some(control), "a last resort is better than none");
+    roster.set_use(node, control, Use::Closed);
+    assert_eq!(picked(&roster, CarrierKind::Bulk, None), None);
+    assert_eq!(roster.pick(GatewayId::new(), CarrierKind::Bulk, None, |load| *load), None, "another gateway's never");
+}
+
+proptest! {
+    /// Whatever arrives and leaves: a node's carriers are all of its newest process, at most one of each kind is open,
+    /// every carrier ends exactly once, and an empty node is no node.
+    #[test]
+    fn the_roster_keeps_its_promises(steps in proptest::collection::vec((0_u8..5, 0_usize..3, 0_u64..4, any::<bool>()), 1..80)) {
+        let gateway = GatewayId::new();
+        let nodes = [NodeId::new(), NodeId::new(), NodeId::new()];
+        let mut roster = Roster::<usize>::default();
+        let mut alive: HashMap<usize, (NodeId, CarrierId)> = HashMap::new();
+        for (number, (step, node, epoch, bulk)) in steps.into_iter().enumerate() {
+            let kind = if bulk { CarrierKind::Bulk } else { CarrierKind::Control };
+            let newest = roster.nodes().find(|(id, _)| *id == nodes[node]).map(|(_, node)| node.epoch);
+            match step {
+                0..3 => match roster.admit(arrival(gateway, nodes[node], epoch, kind), number, at()) {
+                    Ok(admitted) => {
+                        prop_assert_eq!(admitted.first, newest.is_none());
+                        for ended in admitted.ended {
+                            prop_assert!(alive.remove(&ended).is_some(), "ended twice");
+                        }
+                        alive.insert(number, (nodes[node], admitted.id));
+                    }
+                    Err(Stale) => prop_assert!(newest.is_some_and(|newest| newest > epoch)),
+                },
+                3 => if let Some((number, (node, id))) = alive.iter().next().map(|(n, v)| (*n, *v)) {
+                    let last = alive.values().filter(|(other, _)| *other == node).count() == 1;
+                    prop_assert_eq!(roster.remove(node, id).is_some(), last);
+                    alive.remove(&number);
+                },
+                _ => if let Some((node, id)) = alive.values().next() {
+                    roster.set_use(*node, *id, Use::LastResort);
+                },
+            }
+            let mut listed = 0;
+            for (_, node) in roster.nodes() {
+                prop_assert!(!node.carriers.is_empty());
+                listed += node.carriers.len();
+                for kind in CarrierKind::ALL {
+                    let open = node.carriers.iter().filter(|c| c.kind == kind && c.usage == Use::Open).count();
+                    prop_assert!(open <= 1);
+                }
+            }
+            prop_assert_eq!(listed, alive.len());
+            prop_assert_eq!(roster.pick(gateway, kind, None, |_| 0).is_some(), !alive.is_empty());
+        }
+    }
+}
