@@ -1,7 +1,9 @@
 //! The marks of ownership. The first travels in the allocate call itself, so that no crash can leak a machine; the second
 //! (owner data) is readable for people in MAAS and tells which part of the cluster a machine is.
 
-use ferrogate_model::ClusterId;
+use crate::desired::Desired;
+use ferrogate_model::{ClusterId, Name};
+use std::collections::BTreeMap;
 
 /// Key of the owner data that holds the cluster's id.
 pub const CLUSTER: &str = "ferrogate-cluster";
@@ -30,6 +32,28 @@ pub fn agent_name(cluster: &ClusterId) -> String {
 #[must_use]
 pub fn cluster_of(agent_name: &str) -> Option<ClusterId> {
     agent_name.strip_prefix(PREFIX)?.parse().ok()
+}
+
+/// The owner data of a machine, complete but for what comes later.
+#[must_use]
+pub fn notes(desired: &Desired, pool: &str, node: &str) -> BTreeMap<String, String> {
+    [
+        (CLUSTER, desired.cluster.to_string()),
+        (CLUSTER_NAME, desired.name.to_string()),
+        (POOL, pool.to_owned()),
+        (NODE, node.to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+/// The name of a cluster's API in the MAAS domain. It holds part of the cluster's id, so that it is nobody else's.
+#[must_use]
+pub fn endpoint_fqdn(cluster: &ClusterId, name: &Name, domain: &str) -> String {
+    let id = cluster.uuid().simple().to_string();
+    let short: String = name.as_str().chars().take(40).collect();
+    // The last digits are the random ones.
+    format!("{}-{}.{domain}", short.trim_end_matches('-'), &id[id.len() - 12..])
 }
 
 #[cfg(test)]

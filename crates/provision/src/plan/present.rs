@@ -1,0 +1,342 @@
+//! Building, healing, growing and shrinking.
+
+use super::{
+    Action, Plan, absent,
+    ledger::Ledger,
+    members::{Court, Member, Stage, Verdict},
+    nodes, words,
+};
+use crate::{
+    desired::Desired,
+    distribution::{API_PORT, Role},
+    limits::Limits,
+    mark,
+    memory::Memory,
+    observed::{Api, Observed},
+};
+use ferrogate_model::{Timestamp, state::MachineState};
+use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
+
+pub(super) fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, now: Timestamp) -> Plan {
+    let mut ledger = Ledger::open(observed, memory, now);
+    let court = Court { desired, observed, limits, now, pools: desired.spec.pools().collect() };
+    let members = court.members(&ledger);
+    let victims = victims(&court, &members);
+    describe_api(&mut ledger, &court, &members);
+    for (index, member) in members.iter().enumerate() {
+        if victims.contains(&index) {
+            nodes::retire(&mut ledger, &court, member);
+        } else {
+            keep(&mut ledger, &court, member);
+        }
+    }
+    allocate(&mut ledger, &court, &members, &victims);
+    deploy(&mut ledger, &court, &members, &victims);
+    nodes::tidy(&mut ledger, &court, &members, &victims);
+    absent::wait_for_the_leaving(&mut ledger, observed, limits, now, false);
+    sort_views(&mut ledger.plan, &court);
+    ledger.plan
+}
+
+/// The machines that are too many, by number.
+fn victims(court: &Court<'_>, members: &[Member<'_>]) -> Vec<usize> {
+    let mut victims = Vec::new();
+    for (index, member) in members.iter().enumerate() {
+        // Its pool is gone from the specification.
+        if member.pool.is_none() && member.stage().is_some() && member.machine.note(mark::POOL).is_some() {
+            victims.push(index);
+        }
+    }
+    for (pool, spec) in court.pools.iter().enumerate() {
+        let mut counting: Vec<usize> =
+            (0..members.len()).filter(|&i| members[i].pool == Some(pool) && members[i].counts()).collect();
+        let surplus = counting.len().saturating_sub(spec.count as usize);
+        let crowd = |zone: &str| counting.iter().filter(|&&i| members[i].machine.zone == zone).count();
+        let crowds: BTreeMap<String, usize> =
+            counting.iter().map(|&i| (members[i].machine.zone.clone(), crowd(&members[i].machine.zone))).collect();
+        counting.sort_by_key(|&i| {
+            let machine = members[i].machine;
+            (cost_of_losing(&members[i]), Reverse(crowds[&machine.zone]), Reverse(machine.hostname.clone()))
+        });
+        // Servers leave one at a time, so that etcd keeps its majority.
+        let at_once = if pool == 0 { surplus.min(1) } else { surplus };
+        victims.extend(counting.into_iter().take(at_once));
+    }
+    victims
+}
+
+fn cost_of_losing(member: &Member<'_>) -> u8 {
+    match member.stage() {
+        Some(Stage::Allocated) => 0,
+        Some(Stage::Deploying { .. }) => 1,
+        _ if member.seen.is_some_and(|node| node.draining_since.is_some()) => 2,
+        Some(Stage::Joining { .. }) if !member.has_joined() => 3,
+        Some(Stage::Joining { .. } | Stage::Unwell { .. }) | None => 4,
+        Some(Stage::Ready | Stage::Unknown) => 5,
+    }
+}
+
+/// Where the API is, and since when it is silent.
+fn describe_api(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_>]) {
+    let mut servers: Vec<&Member<'_>> =
+        members.iter().filter(|member| member.pool == Some(0) && member.is_installed() && member.counts()).collect();
+    servers.sort_by_key(|member| (member.stage() != Some(&Stage::Ready), member.machine.hostname.clone()));
+    let plan = &mut ledger.plan;
+    plan.api_members = servers.iter().filter_map(|server| server.machine.address()).collect();
+    plan.api_names = court.observed.endpoint.addresses.iter().map(ToString::to_string).collect();
+    let shared = court.desired.spec.control_plane.count > 1;
+    let host = if shared {
+        let fqdn = mark::endpoint_fqdn(&court.desired.cluster, &court.desired.name, &court.desired.spec.domain);
+        plan.api_names.push(fqdn.clone());
+        (!court.observed.endpoint.addresses.is_empty()).then_some(fqdn)
+    } else {
+        servers.first().map(|server| server.machine.fqdn.clone())
+    };
+    plan.api_endpoint = host.map(|host| format!("https://{host}:{API_PORT}"));
+    let since = plan.memory.api_silent_since;
+    plan.memory.api_silent_since = match &court.observed.api {
+        Api::Silent(_) => Some(since.unwrap_or(court.now)),
+        Api::NotYet | Api::Answers(_) => None,
+    };
+    let was_up = servers.iter().any(|server| server.has_joined());
+    if let (Api::Silent(why), true) = (&court.observed.api, was_up) {
+        let since = since.unwrap_or(court.now);
+        let lasted = words::in_words(words::elapsed(since, court.now));
+        ledger.wait(format!("the Kubernetes API has not answered for {lasted}: {why}"), since);
+    }
+}
+
+/// Enters a machine that stays, and notes down what is known of it.
+fn keep(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>) {
+    let machine = member.machine;
+    let name = &machine.hostname;
+    let pool = member.pool.map(|pool| court.pools[pool].name.to_string());
+    let mut joining = None;
+    let (state, reason) = match &member.verdict {
+        Verdict::Good(stage) => {
+            if let Stage::Joining { since, .. } = stage {
+                joining = *since;
+            }
+            keep_good(ledger, court, member, stage)
+        }
+        Verdict::Bad { why, cool } => {
+            if machine.locked {
+                ledger.plan.blocks.push(absent::locked(name));
+            } else {
+                let node = member.seen.map(|node| node.name.clone());
+                let (machine, why) = (machine.id.clone(), why.clone());
+                ledger.plan.actions.push(Action::Release { machine, why, cool: *cool, node });
+            }
+            (MachineState::Failed, why.clone())
+        }
+        Verdict::Stuck(why) => {
+            if member.counts() {
+                ledger.wait(format!("{name} is left alone: {why}"), court.now);
+            }
+            (MachineState::Failed, why.clone())
+        }
+        Verdict::Leaving => (MachineState::Releasing, "MAAS takes it back".to_owned()),
+        Verdict::Undecided(why) => {
+            ledger.wait(format!("{name}: {why}"), court.now);
+            (MachineState::Joining, why.clone())
+        }
+    };
+    ledger.enter(machine, pool.as_deref(), Some(member.node.as_str()), state, reason, joining);
+}
+
+fn keep_good(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>, stage: &Stage) -> (MachineState, String) {
+    let machine = member.machine;
+    let name = &machine.hostname;
+    let mut notes = BTreeMap::new();
+    if member.unwritten && *stage != Stage::Allocated {
+        notes = notes_for(court, member, None);
+    }
+    let result = match stage {
+        Stage::Allocated => (MachineState::Allocating, String::new()),
+        Stage::Deploying { since } => {
+            let lasted = words::in_words(words::elapsed(*since, court.now));
+            let deadline = words::in_words(court.limits.installing);
+            ledger.wait(format!("{name} is being installed by MAAS for {lasted} (deadline {deadline})"), *since);
+            (MachineState::Deploying, machine.message.clone())
+        }
+        Stage::Joining { since: Some(since), why } => {
+            let lasted = words::in_words(words::elapsed(*since, court.now));
+            let deadline = words::in_words(court.limits.joining);
+            ledger.wait(format!("{name} is installed and joining for {lasted} (deadline {deadline}): {why}"), *since);
+            (MachineState::Joining, why.clone())
+        }
+        Stage::Joining { since: None, why } => {
+            ledger.wait(format!("{name} is installed: {why}"), court.now);
+            (MachineState::Joining, why.clone())
+        }
+        Stage::Ready => {
+            if !member.has_joined() {
+                notes.insert(mark::JOINED.to_owned(), court.now.to_string());
+            }
+            (MachineState::Running, String::new())
+        }
+        Stage::Unwell { why } => {
+            let since = ledger.since(&machine.id, MachineState::Failed);
+            ledger.wait(format!("{name} is in trouble: {why}"), since);
+            (MachineState::Failed, why.clone())
+        }
+        Stage::Unknown => (MachineState::Running, "not looked at: the Kubernetes API does not answer".to_owned()),
+    };
+    if !notes.is_empty() {
+        ledger.plan.actions.push(Action::Note { machine: machine.id.clone(), notes });
+    }
+    result
+}
+
+/// The owner data of a machine, complete.
+fn notes_for(court: &Court<'_>, member: &Member<'_>, server: Option<IpAddr>) -> BTreeMap<String, String> {
+    let pool = member.pool.map(|pool| court.pools[pool].name.as_str()).unwrap_or_default();
+    let mut notes = mark::notes(court.desired, pool, member.node.as_str());
+    if let Some(server) = server {
+        notes.insert(mark::SERVER.to_owned(), server.to_string());
+    }
+    notes
+}
+
+/// Takes what is missing, spread over the zones.
+fn allocate(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_>], victims: &[usize]) {
+    for (pool, spec) in court.pools.iter().enumerate() {
+        let there: Vec<&Member<'_>> = members
+            .iter()
+            .enumerate()
+            .filter(|(index, member)| member.pool == Some(pool) && member.counts() && !victims.contains(index))
+            .map(|(_, member)| member)
+            .collect();
+        let mut crowd: Vec<(usize, &String)> = spec
+            .zones
+            .iter()
+            .map(|zone| (there.iter().filter(|member| member.machine.zone == *zone).count(), zone))
+            .collect();
+        for _ in there.len()..spec.count as usize {
+            // A stable sort: among equals the order of the specification decides.
+            crowd.sort_by_key(|(count, _)| *count);
+            let zones = crowd.iter().map(|(_, zone)| (*zone).clone()).collect();
+            if let Some(first) = crowd.first_mut() {
+                first.0 += 1;
+            }
+            ledger.plan.actions.push(Action::Allocate { pool: spec.name.clone(), zones });
+        }
+    }
+}
+
+/// Installs what has been taken: the first server, then everything that can be told its address.
+fn deploy(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_>], victims: &[usize]) {
+    let staying = || members.iter().enumerate().filter(|(index, _)| !victims.contains(index)).map(|(_, member)| member);
+    let waiting = || staying().filter(|member| member.stage() == Some(&Stage::Allocated));
+    let mut first_server = None;
+    for member in waiting() {
+        let control_plane = member.pool == Some(0);
+        let role = if control_plane { server_role(ledger, court, members, member) } else { agent_role(court, members) };
+        let role = match role {
+            // One server at a time.
+            Ok(_) if control_plane && first_server.is_some() => Err("it waits for its turn to join".to_owned()),
+            role => role,
+        };
+        let name = &member.machine.hostname;
+        match role {
+            Err(why) => {
+                ledger.wait(
+                    format!("{name} is taken; {why}"),
+                    ledger.since(&member.machine.id, MachineState::Allocating),
+                );
+                if member.unwritten {
+                    let notes = notes_for(court, member, None);
+                    ledger.plan.actions.push(Action::Note { machine: member.machine.id.clone(), notes });
+                }
+            }
+            Ok(role) => {
+                if control_plane {
+                    first_server = Some(name.clone());
+                }
+                install(ledger, court, member, role);
+            }
+        }
+    }
+}
+
+fn install(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>, role: Role) {
+    let stale = court.observed.api.nodes().iter().find(|node| node.name == member.node.as_str());
+    if let Some(node) = stale {
+        // Left over from an earlier life of the machine; it would shut the new one out.
+        let why = format!("{} is about to be installed anew", member.machine.hostname);
+        ledger.plan.actions.push(Action::DeleteNode { node: node.name.clone(), why });
+        return;
+    }
+    let server = match role {
+        Role::FirstServer => None,
+        Role::Server(address) | Role::Agent(address) => Some(address),
+    };
+    let pool = member.pool.map_or_else(ferrogate_model::cluster::control_plane_name, |p| court.pools[p].name.clone());
+    ledger.plan.actions.push(Action::Deploy {
+        machine: member.machine.id.clone(),
+        pool,
+        node: member.node.clone(),
+        role,
+        notes: notes_for(court, member, server),
+    });
+}
+
+fn server_role(
+    ledger: &mut Ledger<'_>,
+    court: &Court<'_>,
+    members: &[Member<'_>],
+    candidate: &Member<'_>,
+) -> Result<Role, String> {
+    let others: Vec<&Member<'_>> = members
+        .iter()
+        .filter(|member| member.pool == Some(0) && member.counts() && member.stage() != Some(&Stage::Allocated))
+        .collect();
+    if court.desired.spec.control_plane.count > 1 && court.observed.endpoint.addresses.is_empty() {
+        let Some(subnet) = candidate.machine.subnet else {
+            return Err("MAAS shows no subnet on its boot interface to reserve the API's address in".into());
+        };
+        let fqdn = mark::endpoint_fqdn(&court.desired.cluster, &court.desired.name, &court.desired.spec.domain);
+        let action = Action::ReserveEndpoint { subnet, fqdn };
+        if !ledger.plan.actions.contains(&action) {
+            ledger.plan.actions.push(action);
+        }
+        return Err("the API's address is reserved first".into());
+    }
+    if others.is_empty() {
+        return Ok(Role::FirstServer);
+    }
+    if others.iter().any(|other| other.stage() != Some(&Stage::Ready)) {
+        return Err("it joins once the other servers are ready".into());
+    }
+    let address = others.iter().find_map(|other| other.machine.address());
+    address.map(Role::Server).ok_or_else(|| "it waits for the address of a server".into())
+}
+
+fn agent_role(court: &Court<'_>, members: &[Member<'_>]) -> Result<Role, String> {
+    let rank = |member: &&Member<'_>| match member.stage() {
+        Some(Stage::Ready) => 0,
+        Some(Stage::Unwell { .. } | Stage::Unknown | Stage::Joining { .. }) => 1,
+        Some(Stage::Deploying { .. }) => 2,
+        Some(Stage::Allocated) | None => 3,
+    };
+    let server = members
+        .iter()
+        .filter(|member| member.pool == Some(0) && member.stage().is_some() && member.is_installed())
+        .filter(|member| member.machine.address().is_some())
+        .min_by_key(rank);
+    let Some(server) = server else {
+        let whom = if court.desired.spec.control_plane.count > 1 {
+            "a control-plane machine"
+        } else {
+            "the control-plane machine"
+        };
+        return Err(format!("it waits for the address of {whom}"));
+    };
+    server.machine.address().map(Role::Agent).ok_or_else(|| "it waits for the address of a server".into())
+}
+
+fn sort_views(plan: &mut Plan, court: &Court<'_>) {
+    let order =
+        |pool: Option<&str>| court.pools.iter().position(|spec| Some(spec.name.as_str()) == pool).unwrap_or(usize::MAX);
+    plan.machines.sort_by(|a, b| (order(a.pool.as_deref()), &a.hostname).cmp(&(order(b.pool.as_deref()), &b.hostname)));
+}
