@@ -4,10 +4,11 @@
 use crate::yaml::scalar;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::{Compression, write::GzEncoder};
+use secrecy::SecretString;
 use std::{fmt::Write as _, io::Write as _};
 
-/// User-data above this many bytes is compressed. cloud-init unpacks it; nothing on the way needs to know.
-pub const PLAIN_LIMIT: usize = 64 * 1024;
+/// The longest user-data in bytes: what EC2-like metadata services grant four times over, and far above what a node needs.
+pub const LIMIT: usize = 64 * 1024;
 
 /// Who may read a file on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,10 @@ impl CloudConfig {
     /// The user-data as text.
     #[must_use]
     pub fn render(&self) -> String {
+        self.rendered(false)
+    }
+
+    fn rendered(&self, pack: bool) -> String {
         let mut text = "#cloud-config\n".to_owned();
         let mut list = |head: &str, indent: &str, items: &[String]| {
             if !items.is_empty() {
@@ -88,7 +93,7 @@ impl CloudConfig {
                 file.mode.octal()
             )
             .expect("a string takes everything");
-            content(&mut text, &file.content);
+            content(&mut text, &file.content, pack);
         }
         text.push_str("runcmd:\n");
         for command in &self.commands {
@@ -98,29 +103,31 @@ impl CloudConfig {
         text
     }
 
-    /// The user-data as it is handed to MAAS: the text, compressed where it is long.
-    #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
-        let text = self.render();
-        if text.len() <= PLAIN_LIMIT {
-            return text.into_bytes();
+    /// The user-data as it is handed to MAAS: files are packed where it would be long otherwise.
+    ///
+    /// # Errors
+    /// Its length in bytes, where it is too long even so.
+    pub fn user_data(&self) -> Result<SecretString, usize> {
+        let plain = self.render();
+        if plain.len() <= LIMIT {
+            return Ok(plain.into());
         }
-        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-        // Writing into memory cannot fail; if it ever did, the plain text is still correct.
-        match packer.write_all(text.as_bytes()).and_then(|()| packer.finish()) {
-            Ok(packed) => packed,
-            Err(_) => text.into_bytes(),
-        }
+        let packed = self.rendered(true);
+        if packed.len() <= LIMIT { Ok(packed.into()) } else { Err(packed.len()) }
     }
 }
 
-/// A file's content: as it is where YAML keeps every byte of it, else in base64.
-fn content(text: &mut String, content: &str) {
+/// A file's content: as it is where YAML keeps every byte of it, else in base64; packed first where that is wanted.
+fn content(text: &mut String, content: &str, pack: bool) {
+    let packed = if pack { gzip(content) } else { None };
     let literal = content.ends_with('\n')
         && !content.ends_with("\n\n")
         && !content.starts_with([' ', '\n'])
         && content.chars().all(|c| c == '\n' || (' '..='~').contains(&c));
-    if literal {
+    if let Some(packed) = packed {
+        writeln!(text, "  encoding: gz+b64\n  content: {}", scalar(&STANDARD.encode(packed)))
+            .expect("a string takes everything");
+    } else if literal {
         text.push_str("  content: |\n");
         for line in content.lines() {
             if line.is_empty() {
@@ -135,10 +142,16 @@ fn content(text: &mut String, content: &str) {
     }
 }
 
+fn gzip(content: &str) -> Option<Vec<u8>> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(content.as_bytes()).and_then(|()| packer.finish()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use secrecy::ExposeSecret;
     use serde::Deserialize;
 
     #[derive(Deserialize, Debug)]
@@ -161,6 +174,13 @@ mod tests {
         fn bytes(&self) -> Vec<u8> {
             match self.encoding.as_deref() {
                 Some("b64") => STANDARD.decode(&self.content).unwrap(),
+                Some("gz+b64") => {
+                    let mut bytes = Vec::new();
+                    let packed = STANDARD.decode(&self.content).unwrap();
+                    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(packed.as_slice()), &mut bytes)
+                        .unwrap();
+                    bytes
+                }
                 other => {
                     assert_eq!(other, None);
                     self.content.clone().into_bytes()
@@ -194,15 +214,16 @@ mod tests {
     }
 
     #[test]
-    fn long_user_data_is_compressed_and_short_is_not() {
-        let mut config = CloudConfig::default();
+    fn long_user_data_is_packed_and_what_is_too_long_even_so_is_refused() {
+        let mut config = CloudConfig { commands: vec![vec!["true".into()]], ..CloudConfig::default() };
         config.file("/etc/x", Mode::Public, "a\n");
-        assert!(config.bytes().starts_with(b"#cloud-config\n"));
-        config.file("/etc/y", Mode::Public, "b".repeat(PLAIN_LIMIT));
-        let packed = config.bytes();
-        assert!(packed.starts_with(&[0x1f, 0x8b]) && packed.len() < PLAIN_LIMIT, "{}", packed.len());
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(packed.as_slice()), &mut text).unwrap();
-        assert_eq!(text, config.render());
+        assert_eq!(config.user_data().unwrap().expose_secret(), config.render());
+        config.file("/etc/y", Mode::Public, "b".repeat(LIMIT));
+        let packed = config.user_data().unwrap();
+        let read: Read = serde_saphyr::from_str(packed.expose_secret()).unwrap();
+        assert_eq!(read.write_files[1].bytes(), "b".repeat(LIMIT).as_bytes());
+        let noise: String = (0..100_000).map(|_| char::from(rand::random_range(b' '..=b'~'))).collect();
+        config.file("/etc/z", Mode::Public, noise);
+        assert!(config.user_data().unwrap_err() > LIMIT);
     }
 }

@@ -80,6 +80,16 @@ pub enum RenderError {
         /// The path.
         path: String,
     },
+    /// More than cloud-init is handed.
+    #[error("the user-data of {machine} has {bytes} bytes; no more than {limit} are handed to a machine")]
+    TooLong {
+        /// The machine.
+        machine: String,
+        /// Its length.
+        bytes: usize,
+        /// The longest there may be.
+        limit: usize,
+    },
     /// The gateway's configuration could not be written.
     #[error("could not write the gateway's configuration")]
     Config(#[from] toml::ser::Error),
@@ -89,13 +99,15 @@ impl Explain for RenderError {
     fn code(&self) -> &'static str {
         match self {
             Self::Architecture { .. } => "architecture_not_in_release",
-            Self::Gateway { .. } | Self::Address { .. } | Self::Config(_) => "user_data_not_rendered",
+            Self::Gateway { .. } | Self::Address { .. } | Self::TooLong { .. } | Self::Config(_) => {
+                "user_data_not_rendered"
+            }
         }
     }
 
     fn fault(&self) -> Fault {
         match self {
-            Self::Architecture { .. } => Fault::Caller,
+            Self::Architecture { .. } | Self::TooLong { .. } => Fault::Caller,
             Self::Gateway { .. } | Self::Address { .. } | Self::Config(_) => Fault::Ferrogate,
         }
     }
@@ -105,8 +117,13 @@ impl Explain for RenderError {
     }
 
     fn hint(&self) -> Option<String> {
-        matches!(self, Self::Architecture { .. })
-            .then(|| "choose machines of a supported architecture, by resource pool or tag".into())
+        match self {
+            Self::Architecture { .. } => {
+                Some("choose machines of a supported architecture, by resource pool or tag".into())
+            }
+            Self::TooLong { .. } => Some("give fewer SSH keys or a shorter CA bundle".into()),
+            Self::Gateway { .. } | Self::Address { .. } | Self::Config(_) => None,
+        }
     }
 }
 

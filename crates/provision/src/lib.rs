@@ -7,9 +7,11 @@
 //!
 //! What it is not: it keeps no queue, stores nothing, never signs in to a machine and never runs a shell on one.
 
+mod act;
 pub mod cloud_config;
 pub mod desired;
 pub mod distribution;
+pub mod engine;
 pub mod enrolment;
 pub mod kube;
 pub mod limits;
@@ -17,6 +19,7 @@ pub mod manifests;
 pub mod mark;
 pub mod materials;
 pub mod memory;
+mod observe;
 mod observed;
 pub mod pass;
 mod plan;
@@ -26,6 +29,7 @@ mod yaml;
 
 pub use desired::{Desired, GatewayPayload, Kind};
 pub use distribution::{Distribution, K3s, Node, RenderError, Role};
+pub use engine::Engine;
 pub use enrolment::{Enrolment, EnrolmentError, NoEnrolment};
 pub use limits::Limits;
 pub use materials::{ClientIdentity, ClusterMaterials, MaterialsError};

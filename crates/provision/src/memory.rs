@@ -1,6 +1,7 @@
 //! What the engine remembers between two passes. All of it may be lost at any time: deadlines then start anew and a bad
 //! machine may be tried once more, but nothing leaks and nothing of others is touched.
 
+use crate::pass::MachineView;
 use ferrogate_model::{SystemId, Timestamp, state::MachineState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,6 +18,10 @@ pub struct Memory {
     pub releasing: BTreeMap<SystemId, Leaving>,
     /// Since when the Kubernetes API has not answered, although a control-plane machine runs.
     pub api_silent_since: Option<Timestamp>,
+    /// What was in the way at the last pass, so that it is told once.
+    pub blocked_by: Vec<String>,
+    /// The machines as they were last shown, for when MAAS cannot be asked.
+    pub views: Vec<MachineView>,
 }
 
 /// A machine as it was seen.

@@ -37,8 +37,8 @@ pub(crate) struct Machine {
     pub(crate) architecture: String,
     pub(crate) cpu_count: u32,
     pub(crate) memory_mib: u64,
-    /// All disks together, in bytes.
-    pub(crate) storage_bytes: u64,
+    /// The disk it starts from, in bytes; all disks together where MAAS does not say which that is.
+    pub(crate) disk_bytes: u64,
     pub(crate) tags: Vec<String>,
     /// The address of the boot interface first.
     pub(crate) addresses: Vec<IpAddr>,

@@ -56,6 +56,8 @@ pub(crate) struct Wait {
     pub(crate) reason: String,
     /// Since when.
     pub(crate) since: Timestamp,
+    /// Whether it ends by itself, if only by its deadline; else it waits for something else of the cluster.
+    pub(crate) moving: bool,
 }
 
 /// Something only a person can change.

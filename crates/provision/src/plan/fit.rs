@@ -12,7 +12,7 @@ pub(crate) fn fits(pool: &PoolSpec, machine: &Machine, release: &Release) -> boo
         && (pool.zones.is_empty() || pool.zones.contains(&machine.zone))
         && pool.min_cpu.is_none_or(|least| machine.cpu_count >= least)
         && pool.min_memory_mib.is_none_or(|least| machine.memory_mib >= least)
-        && pool.min_disk_gib.is_none_or(|least| machine.storage_bytes >= least.saturating_mul(GIB))
+        && pool.min_disk_gib.is_none_or(|least| machine.disk_bytes >= least.saturating_mul(GIB))
         && pool.tags.iter().all(|tag| machine.tags.contains(tag))
         && release.for_architecture(&machine.architecture).is_some()
 }

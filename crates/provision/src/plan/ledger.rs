@@ -28,7 +28,12 @@ impl<'a> Ledger<'a> {
     }
 
     pub(super) fn wait(&mut self, reason: String, since: Timestamp) {
-        self.plan.waits.push(Wait { reason, since });
+        self.plan.waits.push(Wait { reason, since, moving: true });
+    }
+
+    /// Notes a wait that something else of the cluster must end.
+    pub(super) fn wait_for_others(&mut self, reason: String, since: Timestamp) {
+        self.plan.waits.push(Wait { reason, since, moving: false });
     }
 
     pub(super) fn event(&mut self, severity: Severity, reason: &str, message: String, machine: Option<&SystemId>) {

@@ -166,7 +166,7 @@ fn keep_good(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>, st
             (MachineState::Joining, why.clone())
         }
         Stage::Joining { since: None, why } => {
-            ledger.wait(format!("{name} is installed: {why}"), court.now);
+            ledger.wait_for_others(format!("{name} is installed: {why}"), court.now);
             (MachineState::Joining, why.clone())
         }
         Stage::Ready => {

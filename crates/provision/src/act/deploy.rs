@@ -1,0 +1,87 @@
+//! Installing machines.
+
+use super::{Hands, Report};
+use crate::{
+    cloud_config,
+    desired::Kind,
+    distribution::{Node, RenderError, Role},
+    observed::Machine,
+};
+use ferrogate_maas::Deploy;
+use ferrogate_model::{Explain, Name, Retry, SystemId, fault};
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+
+/// Notes down what a machine will be, renders its user-data and has MAAS install it.
+pub(super) async fn deploy(
+    hands: &Hands<'_>,
+    machine: &SystemId,
+    pool: &Name,
+    node: &Name,
+    role: &Role,
+    notes: &BTreeMap<String, String>,
+) -> Report {
+    let Some(machine) = hands.observed.machines.iter().find(|seen| seen.id == *machine) else {
+        return Report::default();
+    };
+    let name = &machine.hostname;
+    // Before the installation: once it runs, its place in the cluster must be known to whoever comes after us.
+    let known = notes.iter().all(|(key, value)| machine.note(key) == Some(value));
+    if !known {
+        let noted = hands.note(&machine.id, notes).await;
+        if !noted.waits.is_empty() || !noted.blocks.is_empty() {
+            return noted;
+        }
+    }
+    let token = match hands.desired.kind {
+        Kind::Tenant => None,
+        Kind::Gateway => match hands.engine.enrolment().token(node).await {
+            Ok(token) => Some(token),
+            Err(error) if error.retry() == Retry::No => return Report::block(fault::chain(&error), error.hint()),
+            Err(error) => return Report::wait(hands.now, fault::chain(&error)),
+        },
+    };
+    let user_data = match render(hands, machine, pool, node, role, token.as_ref()) {
+        Ok(user_data) => user_data,
+        Err(error) => return Report::block(fault::chain(&error), error.hint()),
+    };
+    let desired = hands.desired;
+    let what = Deploy {
+        distro_series: Some(desired.spec.image.clone().unwrap_or_else(|| desired.release.os_image.clone())),
+        user_data: Some(user_data),
+        comment: Some(format!("ferrogate: node {node} of cluster {}", desired.name)),
+        ..Deploy::default()
+    };
+    match hands.engine.maas().deploy(&machine.id, &what).await {
+        Ok(_) => Report::changed(),
+        Err(error) if error.is_not_found() => Report::changed(),
+        Err(error) => Report::maas(hands.now, name, &error),
+    }
+}
+
+fn render(
+    hands: &Hands<'_>,
+    machine: &Machine,
+    pool: &Name,
+    node: &Name,
+    role: &Role,
+    token: Option<&SecretString>,
+) -> Result<SecretString, RenderError> {
+    let desired = hands.desired;
+    let pool = desired.spec.pools().find(|spec| spec.name == *pool).unwrap_or(&desired.spec.control_plane);
+    let node = Node {
+        system_id: &machine.id.0,
+        name: node,
+        fqdn: &machine.fqdn,
+        zone: &machine.zone,
+        architecture: &machine.architecture,
+        address: machine.fixed_address,
+        pool,
+    };
+    let config = hands.engine.distribution().cloud_config(desired, &node, role, &hands.plan.api_names, token)?;
+    config.user_data().map_err(|bytes| RenderError::TooLong {
+        machine: machine.hostname.clone(),
+        bytes,
+        limit: cloud_config::LIMIT,
+    })
+}

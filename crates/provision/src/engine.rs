@@ -1,0 +1,181 @@
+//! One pass: look, think, act, say.
+
+use crate::{
+    act,
+    desired::Desired,
+    distribution::{Distribution, K3s},
+    enrolment::Enrolment,
+    limits::Limits,
+    memory::Memory,
+    observe,
+    pass::{Event, Outcome, Pass},
+    plan::{self, Block, Plan, Wait, words},
+};
+use ferrogate_maas::MaasError;
+use ferrogate_model::{Clock, Explain, Retry, Timestamp, fault, state::Severity};
+use ferrogate_net::Connector;
+use std::{fmt, sync::Arc, time::Duration};
+
+/// The shortest time between two passes: MAAS's own steps take longer.
+const SOON: Duration = Duration::from_secs(1);
+/// The longest time between two passes while something is under way.
+const LATER: Duration = Duration::from_secs(15);
+
+/// Builds, changes and removes clusters in one MAAS.
+pub struct Engine {
+    maas: ferrogate_maas::Client,
+    network: Arc<dyn Connector>,
+    clock: Arc<dyn Clock>,
+    enrolment: Arc<dyn Enrolment>,
+    limits: Limits,
+    distribution: Arc<dyn Distribution>,
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("maas", self.maas.endpoint())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine with the default limits and k3s. `network` reaches port 6443 of the machines.
+    #[must_use]
+    pub fn new(
+        maas: ferrogate_maas::Client,
+        network: Arc<dyn Connector>,
+        clock: Arc<dyn Clock>,
+        enrolment: Arc<dyn Enrolment>,
+    ) -> Self {
+        Self { maas, network, clock, enrolment, limits: Limits::default(), distribution: Arc::new(K3s) }
+    }
+
+    /// Other deadlines and bounds.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Another distribution.
+    #[must_use]
+    pub fn with_distribution(mut self, distribution: Arc<dyn Distribution>) -> Self {
+        self.distribution = distribution;
+        self
+    }
+
+    /// Looks at everything, does what can be done now, and says how far things are. Waits for nothing but answers, so it
+    /// returns within a minute or two. May be dropped at any time; the next pass picks up from what it sees.
+    pub async fn pass(&self, desired: &Desired, memory: &mut Memory) -> Pass {
+        let now = self.clock.now();
+        let (observed, client) = match observe::observe(self, desired, memory, now).await {
+            Ok(seen) => seen,
+            Err(error) => return cannot_look(&error, memory),
+        };
+        let plan = plan::plan(desired, &observed, memory, &self.limits, now);
+        act::remember_intentions(&plan, memory, &self.limits, now);
+        let report = Box::pin(act::act(self, desired, &observed, &plan, client, memory)).await;
+        conclude(plan, report, memory, now)
+    }
+
+    pub(crate) const fn maas(&self) -> &ferrogate_maas::Client {
+        &self.maas
+    }
+
+    pub(crate) fn network(&self) -> Arc<dyn Connector> {
+        Arc::clone(&self.network)
+    }
+
+    pub(crate) fn enrolment(&self) -> &dyn Enrolment {
+        &*self.enrolment
+    }
+
+    pub(crate) fn distribution(&self) -> &dyn Distribution {
+        &*self.distribution
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// MAAS cannot be asked: nothing is known anew, and nothing is done.
+fn cannot_look(error: &MaasError, memory: &mut Memory) -> Pass {
+    let cause = fault::chain(error);
+    let outcome = if error.retry() == Retry::No {
+        Outcome::Blocked { cause, hint: error.hint() }
+    } else {
+        Outcome::Working { reason: cause, check_again: LATER }
+    };
+    let mut events = Vec::new();
+    if let Outcome::Blocked { cause, .. } = &outcome {
+        events.extend(tell_once(memory, vec![cause.clone()]));
+    }
+    Pass { outcome, machines: memory.views.clone(), events, api_endpoint: None, api_members: Vec::new() }
+}
+
+fn conclude(plan: Plan, report: act::Report, memory: &mut Memory, now: Timestamp) -> Pass {
+    let waits: Vec<Wait> = report.waits.into_iter().chain(plan.waits).collect();
+    let blocks: Vec<Block> = report.blocks.into_iter().chain(plan.blocks).collect();
+    let mut events = plan.events;
+    events.extend(report.events);
+    events.extend(tell_once(memory, blocks.iter().map(|block| block.cause.clone()).collect()));
+    let outcome = outcome(report.changed, !plan.actions.is_empty(), &waits, &blocks, now);
+    memory.views = plan.machines;
+    Pass {
+        outcome,
+        machines: memory.views.clone(),
+        events,
+        api_endpoint: plan.api_endpoint,
+        api_members: plan.api_members,
+    }
+}
+
+fn outcome(changed: bool, acted: bool, waits: &[Wait], blocks: &[Block], now: Timestamp) -> Outcome {
+    let moving = changed || waits.iter().any(|wait| wait.moving);
+    if let Some(block) = blocks.first() {
+        if moving {
+            return Outcome::Working { reason: block.cause.clone(), check_again: pause(changed, waits, now) };
+        }
+        return Outcome::Blocked { cause: block.cause.clone(), hint: block.hint.clone() };
+    }
+    // What ends by itself tells more than what waits for it.
+    let telling = waits.iter().find(|wait| wait.moving).or_else(|| waits.first());
+    match telling {
+        Some(wait) => Outcome::Working { reason: wait.reason.clone(), check_again: pause(changed, waits, now) },
+        None if changed || acted => {
+            Outcome::Working { reason: "changes were made and are looked at again".into(), check_again: SOON }
+        }
+        None => Outcome::Converged,
+    }
+}
+
+/// Soon after something began, ever later the longer it takes.
+fn pause(changed: bool, waits: &[Wait], now: Timestamp) -> Duration {
+    if changed {
+        return SOON;
+    }
+    let youngest = waits.iter().map(|wait| words::elapsed(wait.since, now)).min().unwrap_or_default();
+    (youngest / 8).clamp(SOON, LATER)
+}
+
+/// An event for each cause that was not there before.
+fn tell_once(memory: &mut Memory, causes: Vec<String>) -> Vec<Event> {
+    let new = causes.iter().filter(|cause| !memory.blocked_by.contains(cause));
+    let events = new
+        .map(|cause| Event {
+            severity: Severity::Error,
+            reason: "Blocked".into(),
+            message: cause.clone(),
+            machine: None,
+        })
+        .collect();
+    memory.blocked_by = causes;
+    events
+}
