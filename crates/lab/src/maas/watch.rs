@@ -1,5 +1,9 @@
 //! What tests see of the simulated MAAS: each call, a gate every call passes, and snapshots of its objects.
 
+use super::{
+    metadata,
+    state::{Machine, State},
+};
 use crate::backend::Power;
 use async_trait::async_trait;
 use ferrogate_model::{SystemId, Timestamp};
@@ -100,4 +104,43 @@ pub struct DnsRecord {
     pub fqdn: String,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
+}
+
+/// What a machine is like.
+pub(crate) fn snapshot(state: &State, machine: &Machine) -> MachineSnapshot {
+    MachineSnapshot {
+        system_id: machine.system_id.clone(),
+        hostname: machine.hostname.clone(),
+        fqdn: state.fqdn(machine),
+        status: machine.status.name(),
+        zone: state.zone(machine.zone).map(|zone| zone.name.clone()).unwrap_or_default(),
+        pool: state.pool(machine.pool).map(|pool| pool.name.clone()).unwrap_or_default(),
+        owner: state.user_name(machine.owner).map(str::to_owned),
+        agent_name: machine.agent_name.clone(),
+        owner_data: machine.owner_data.clone(),
+        addresses: machine.addresses().collect(),
+        power: machine.power,
+        locked: machine.locked,
+        user_data: machine.user_data.as_deref().map(metadata::decode),
+        allocations: machine.allocations,
+        deploys: machine.deploys,
+        releases: machine.releases,
+    }
+}
+
+/// Every address in use.
+pub(crate) fn addresses(state: &State) -> Vec<IpSnapshot> {
+    let links = state.machines.iter().flat_map(|machine| {
+        let owned = |ip| IpSnapshot { ip, owner: None, machine: Some(machine.system_id.clone()), reserved: false };
+        machine.addresses().map(owned)
+    });
+    let others = state.addresses.iter().map(|address| IpSnapshot {
+        ip: address.ip,
+        owner: state.user_name(address.owner).map(str::to_owned),
+        machine: None,
+        reserved: address.owner.is_some(),
+    });
+    let mut all: Vec<_> = links.chain(others).collect();
+    all.sort_by_key(|snapshot| snapshot.ip);
+    all
 }

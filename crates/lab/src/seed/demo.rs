@@ -110,7 +110,7 @@ fn machine(hostname: &str, n: u64) -> Machine {
             mac_address: format!("52:54:00:d0:00:{:02x}", n + 1),
             links: vec![Link { subnet: "site".into(), mode: LinkMode::Auto }],
         }],
-        zone: Some(if n % 2 == 0 { "default" } else { "zone-b" }.into()),
+        zone: Some(if n.is_multiple_of(2) { "default" } else { "zone-b" }.into()),
         pool: Some(if n < 5 { "default" } else { "workers" }.into()),
         tags: Vec::new(),
         power_type: PowerType::Virsh,
