@@ -13,7 +13,10 @@ mod http;
 mod metrics;
 mod release;
 pub mod server;
+pub mod site;
+pub mod tasks;
 
 pub use context::Context;
 pub use http::openapi;
 pub use server::{CertificateFiles, Options, Running, Server, StartError};
+pub use site::SiteNetwork;
