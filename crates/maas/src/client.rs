@@ -187,6 +187,10 @@ impl Client {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) | Err(_) => return Err(call.fail(MaasFailure::Busy)),
         };
+        if Instant::now() >= end {
+            // Its turn came in the moment its time was over.
+            return Err(call.fail(MaasFailure::Busy));
+        }
         let mut attempt = 0;
         loop {
             let error = match self.send(call, end).await {

@@ -197,3 +197,93 @@ impl<'de> Deserialize<'de> for Endpoint {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Repair::{CaseCorrected, MaasAdded, PathRemoved, PortAdded, SchemeAdded, SlashesRemoved};
+
+    fn repaired(text: &str) -> (String, Vec<Repair>) {
+        let (endpoint, repairs) = Endpoint::parse(text).unwrap();
+        (endpoint.to_string(), repairs)
+    }
+
+    #[test]
+    fn a_good_address_is_left_alone() {
+        for text in ["http://10.11.12.13:5240/MAAS", "https://maas.company.com/MAAS", "http://[fd00::1]:5240/MAAS"] {
+            assert_eq!(repaired(text), (text.to_owned(), vec![]));
+        }
+        assert_eq!(repaired(" http://h:5240/MAAS\n"), ("http://h:5240/MAAS".to_owned(), vec![]));
+    }
+
+    #[test]
+    fn what_people_type_is_repaired_and_said() {
+        let cut = |path: &str| PathRemoved(path.to_owned());
+        let cases = [
+            ("http://10.0.0.2:5240", vec![MaasAdded]),
+            ("http://10.0.0.2:5240/", vec![MaasAdded]),
+            ("http://10.0.0.2:5240/MAAS/", vec![SlashesRemoved]),
+            ("http://10.0.0.2:5240//MAAS//", vec![SlashesRemoved]),
+            ("http://10.0.0.2:5240/maas", vec![CaseCorrected("maas".to_owned())]),
+            ("http://10.0.0.2:5240/MAAS/api/2.0", vec![cut("api/2.0")]),
+            ("http://10.0.0.2:5240/MAAS/api/2.0/", vec![SlashesRemoved, cut("api/2.0")]),
+            ("http://10.0.0.2:5240/api/2.0", vec![MaasAdded, cut("api/2.0")]),
+            ("http://10.0.0.2:5240/MAAS/r/machines", vec![cut("r/machines")]),
+            ("http://10.0.0.2:5240/MAAS/#/machines?q=x", vec![SlashesRemoved, cut("#/machines?q=x")]),
+            ("http://10.0.0.2:5240/MAAS?next=%2F", vec![cut("?next=%2F")]),
+            ("10.0.0.2", vec![SchemeAdded("http"), PortAdded(5240), MaasAdded]),
+            ("10.0.0.2:5240/MAAS", vec![SchemeAdded("http")]),
+            ("//10.0.0.2:5240/MAAS", vec![SchemeAdded("http")]),
+        ];
+        for (text, repairs) in cases {
+            assert_eq!(repaired(text), ("http://10.0.0.2:5240/MAAS".to_owned(), repairs), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_of_tls_means_https() {
+        assert_eq!(
+            repaired("maas.lab:5443/MAAS"),
+            ("https://maas.lab:5443/MAAS".to_owned(), vec![SchemeAdded("https")])
+        );
+        assert_eq!(repaired("maas.lab:443").0, "https://maas.lab/MAAS");
+        // A scheme that was typed is meant, and so is its port.
+        assert_eq!(repaired("http://maas.lab/MAAS"), ("http://maas.lab/MAAS".to_owned(), vec![]));
+    }
+
+    #[test]
+    fn a_path_in_front_of_maas_is_kept() {
+        assert_eq!(
+            repaired("https://gate/site-1/MAAS/r/"),
+            ("https://gate/site-1/MAAS".to_owned(), vec![SlashesRemoved, PathRemoved("r".to_owned())])
+        );
+    }
+
+    #[test]
+    fn every_repair_is_a_sentence() {
+        for repair in repaired("10.0.0.2//").1.into_iter().chain(repaired("http://h/maas/r").1) {
+            let text = repair.to_string();
+            assert!(
+                text.ends_with('.') && text.starts_with(|first: char| first == '`' || first.is_uppercase()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_no_password_is_repeated() {
+        for text in
+            ["", "http://", "ftp://h/MAAS", "http://h:99999/MAAS", "https://user:hunter2@h/MAAS", "http://a b/MAAS"]
+        {
+            let error = Endpoint::parse(text).unwrap_err().to_string();
+            assert!(error.contains("http://10.11.12.13:5240/MAAS"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn host_and_port_are_known() {
+        let endpoint: Endpoint = "https://[fd00::1]/MAAS".parse().unwrap();
+        assert_eq!((endpoint.host().as_str(), endpoint.port(), endpoint.is_tls()), ("fd00::1", 443, true));
+    }
+}

@@ -51,13 +51,13 @@ pub enum MaasFailure {
         /// The endpoint.
         place: String,
     },
-    /// Something between us and MAAS answered in its place.
-    #[error("something between here and MAAS answered {status} with a web page: {title}")]
+    /// Something between us and MAAS answered in its place, or changed the request.
+    #[error("something between here and MAAS interferes ({status}: {seen})")]
     Intercepted {
         /// The status.
         status: u16,
-        /// The page's title.
-        title: String,
+        /// What it did, in words.
+        seen: String,
     },
     /// The API key is not known, or not valid any more.
     #[error("MAAS refuses the API key")]

@@ -32,27 +32,27 @@ pub(crate) fn classify(call: &str, answer: &Answer<'_>) -> MaasError {
     let words = if page.is_some() { None } else { answer.words() };
     let failure = match answer.status.as_u16() {
         200..=299 => match page {
-            Some(title) => answer.not_maas(format!("a web page titled `{title}`")),
+            Some(page) => answer.not_maas(page),
             None => MaasFailure::Undecodable("it is no JSON".into()),
         },
         300..=399 => answer.not_maas(answer.redirect()),
         400 => answer.bad_request(page, words.as_deref()),
         401 => answer.unauthorised(page, words.as_deref()),
         403 => match (page, words.as_deref()) {
-            (Some(title), _) => answer.intercepted(title),
+            (Some(page), _) => answer.intercepted(page),
             (None, Some(text)) if answer.about_address => MaasFailure::AddressTaken(text.to_owned()),
             (None, _) => MaasFailure::NotAllowed,
         },
         404 | 410 => answer.not_found(page, words.as_deref()),
-        409 => page.map_or_else(|| conflict(words.as_deref().unwrap_or_default()), |title| answer.intercepted(title)),
+        409 => page.map_or_else(|| conflict(words.as_deref().unwrap_or_default()), |page| answer.intercepted(page)),
         500 => MaasFailure::Internal,
         status @ 502..=504 => match (page, words.as_deref()) {
-            (Some(title), _) => answer.intercepted(title),
+            (Some(page), _) => answer.intercepted(page),
             (None, Some(text)) if status == 503 && is_exhaustion(text) => MaasFailure::Exhausted(text.to_owned()),
             (None, _) => MaasFailure::Unavailable(status),
         },
         status => match page {
-            Some(title) => answer.intercepted(title),
+            Some(page) => answer.intercepted(page),
             None => answer.not_maas(format!("the status {status}")),
         },
     };
@@ -68,7 +68,7 @@ impl Answer<'_> {
         String::from_utf8_lossy(self.body).trim().to_owned()
     }
 
-    /// The title of the web page the answer is, if it is one. The content type is no proof: MAAS calls some plain texts
+    /// The web page the answer is, by its title, if it is one. The content type is no proof: MAAS calls some plain texts
     /// `text/html`.
     fn page(&self) -> Option<String> {
         let text = self.text();
@@ -83,7 +83,7 @@ impl Answer<'_> {
             // Lower case in ASCII keeps every byte where it was.
             text.get(start..start + end)
         });
-        Some(one_line(title.unwrap_or("untitled"), 120))
+        Some(title.map_or_else(|| "a web page".into(), |title| format!("a web page titled `{}`", one_line(title, 120))))
     }
 
     /// MAAS's own words on one line, without secrets: for a wrong signature MAAS repeats the right one.
@@ -104,8 +104,8 @@ impl Answer<'_> {
         MaasFailure::NotMaas { place: self.place.to_owned(), seen }
     }
 
-    fn intercepted(&self, title: String) -> MaasFailure {
-        MaasFailure::Intercepted { status: self.status.as_u16(), title }
+    fn intercepted(&self, seen: String) -> MaasFailure {
+        MaasFailure::Intercepted { status: self.status.as_u16(), seen }
     }
 
     fn redirect(&self) -> String {
@@ -114,8 +114,8 @@ impl Answer<'_> {
     }
 
     fn bad_request(&self, page: Option<String>, words: Option<&str>) -> MaasFailure {
-        if let Some(title) = page {
-            return self.not_maas(format!("400 and a web page titled `{title}`"));
+        if let Some(page) = page {
+            return self.not_maas(format!("400 and {page}"));
         }
         if let Ok(serde_json::Value::Object(fields)) = serde_json::from_slice(self.body) {
             return MaasFailure::Invalid(fields.into_iter().map(|(name, value)| field(name, &value)).collect());
@@ -128,12 +128,12 @@ impl Answer<'_> {
     }
 
     fn unauthorised(&self, page: Option<String>, words: Option<&str>) -> MaasFailure {
-        if let Some(title) = page {
-            return self.intercepted(title);
+        if let Some(page) = page {
+            return self.intercepted(page);
         }
         let words = words.unwrap_or_default();
         if words.contains("Nonce already used") {
-            return self.intercepted("the request arrived twice".into());
+            return self.intercepted("the request arrived at MAAS twice".into());
         }
         if let Some(seconds) = expired(words).or_else(|| self.skew()) {
             return MaasFailure::ClockSkew { seconds };
@@ -155,12 +155,12 @@ impl Answer<'_> {
 
     fn not_found(&self, page: Option<String>, words: Option<&str>) -> MaasFailure {
         let place = self.place.to_owned();
-        if let Some(title) = page {
+        if let Some(page) = page {
             // The region's web server in front of the application, when the path does not begin with /MAAS.
-            return if title.contains("No Such Resource") {
+            return if page.contains("No Such Resource") {
                 MaasFailure::WrongPath { place }
             } else {
-                self.not_maas(format!("{} and a web page titled `{title}`", self.status.as_u16()))
+                self.not_maas(format!("{} and {page}", self.status.as_u16()))
             };
         }
         let words = words.unwrap_or_default();
@@ -201,7 +201,9 @@ fn is_exhaustion(words: &str) -> bool {
 }
 
 fn field(name: String, value: &serde_json::Value) -> (String, Vec<String>) {
-    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = |value: &serde_json::Value| {
+        value.as_str().map_or_else(|| one_line(&value.to_string(), MAX_WORDS), |text| one_line(text, MAX_WORDS))
+    };
     let messages = value.as_array().map_or_else(|| vec![text(value)], |all| all.iter().map(text).collect());
     // Django's name for "no field in particular".
     (if name == "__all__" { String::new() } else { name }, messages)

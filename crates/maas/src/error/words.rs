@@ -16,13 +16,18 @@ pub(super) fn fields(all: &BTreeMap<String, Vec<String>>) -> String {
     if parts.is_empty() { "the request".into() } else { parts.join(", ") }
 }
 
-/// MAAS's own words, where the failure's message does not have them already.
+/// MAAS's own words, where they say more than the failure's message.
 pub(super) fn said(failure: &MaasFailure, words: Option<&str>) -> String {
-    let Some(words) = words else { return String::new() };
-    if matches!(failure, MaasFailure::Invalid(_) | MaasFailure::NoneFree) || failure.to_string().contains(words) {
-        return String::new();
-    }
-    format!(" (MAAS says: {words})")
+    let tells_more = match failure {
+        MaasFailure::KeyRefused
+        | MaasFailure::NotAllowed
+        | MaasFailure::WrongPath { .. }
+        | MaasFailure::Unavailable(_)
+        | MaasFailure::Internal => true,
+        MaasFailure::NotFound => words.is_some_and(|words| !words.contains("matches the given query")),
+        _ => false,
+    };
+    words.filter(|_| tells_more).map(|words| format!(" (MAAS says: {words})")).unwrap_or_default()
 }
 
 pub(super) fn hint(error: &MaasError) -> Option<String> {
@@ -38,6 +43,10 @@ pub(super) fn hint(error: &MaasError) -> Option<String> {
         }
         MaasFailure::Intercepted { .. } => {
             "add MAAS's host to no-proxy, or have the proxy or load balancer in front of MAAS checked".into()
+        }
+        // MAAS's answer to a request without any signature.
+        MaasFailure::KeyRefused if error.words.as_deref() == Some("Forbidden") => {
+            "MAAS saw no signature at all: check that no proxy on the way removes the Authorization header".into()
         }
         MaasFailure::KeyRefused => {
             "make a new API key in MAAS under your name, API keys, and copy all three parts of it".into()

@@ -4,7 +4,7 @@ use super::User;
 use crate::date;
 use ferrogate_model::{SystemId, Timestamp};
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::net::IpAddr;
 
 /// A VLAN.
@@ -58,16 +58,28 @@ const fn yes() -> bool {
     true
 }
 
+/// A number of addresses. An IPv6 subnet has more than 64 bits can count, which JSON libraries read as a float.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+    let rounded = || number.as_f64().map(|float| float as u128);
+    number.as_u128().or_else(rounded).ok_or_else(|| serde::de::Error::custom("not a number of addresses"))
+}
+
 /// How full a subnet is.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct SubnetStatistics {
     /// Addresses that nothing uses or reserves, dynamic ranges not counted.
+    #[serde(deserialize_with = "count")]
     pub num_available: u128,
     /// The longest run of them.
+    #[serde(deserialize_with = "count")]
     pub largest_available: u128,
     /// Addresses in use or reserved.
+    #[serde(deserialize_with = "count")]
     pub num_unavailable: u128,
     /// All addresses but the network's and the broadcast's.
+    #[serde(deserialize_with = "count")]
     pub total_addresses: u128,
     /// Used part, 0 to 1.
     pub usage: f64,
@@ -85,6 +97,7 @@ pub struct IpRange {
     /// Last address.
     pub end: IpAddr,
     /// How many.
+    #[serde(deserialize_with = "count")]
     pub num_addresses: u128,
     /// What they are kept for, where the run is a reserved one, such as `gateway-ip` or `dynamic`.
     #[serde(default)]
