@@ -20,6 +20,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 pub struct Direct {
     hosts: BTreeMap<String, IpAddr>,
     user_timeout: Option<Duration>,
+    unsent_limit: Option<u32>,
 }
 
 impl Direct {
@@ -41,6 +42,14 @@ impl Direct {
     #[must_use]
     pub const fn with_user_timeout(mut self, timeout: Duration) -> Self {
         self.user_timeout = Some(timeout);
+        self
+    }
+
+    /// Lets at most this many bytes lie unsent in the kernel (`TCP_NOTSENT_LOWAT`), so that what is written later does
+    /// not wait behind them.
+    #[must_use]
+    pub const fn with_unsent_limit(mut self, bytes: u32) -> Self {
+        self.unsent_limit = Some(bytes);
         self
     }
 
@@ -90,6 +99,9 @@ impl Direct {
         socket.set_keepalive(true)?;
         if self.user_timeout.is_some() {
             socket.set_tcp_user_timeout(self.user_timeout)?;
+        }
+        if let Some(bytes) = self.unsent_limit {
+            socket.set_tcp_notsent_lowat(bytes)?;
         }
         Ok(Box::new(stream))
     }

@@ -4,10 +4,12 @@ mod dial;
 mod figures;
 mod keeper;
 mod options;
+mod probe;
 mod serve;
 
 pub use figures::{DialCount, Figures};
 pub use options::{AgentEnd, AgentOptions, AgentStatus, Credentials, DialMaterial, Identity};
+pub use probe::{ProbeStep, probe};
 
 use crate::wire::hello::CarrierKind;
 use figures::Counters;

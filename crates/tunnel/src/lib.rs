@@ -15,13 +15,17 @@ pub mod hub;
 pub mod key;
 pub(crate) mod relay;
 pub(crate) mod session;
+pub mod socket;
 pub(crate) mod wire;
 
-pub use agent::{Agent, AgentEnd, AgentOptions, AgentStatus, Credentials, DialCount, DialMaterial, Figures, Identity};
+pub use agent::{
+    Agent, AgentEnd, AgentOptions, AgentStatus, Credentials, DialCount, DialMaterial, Figures, Identity, ProbeStep,
+    probe,
+};
 pub use allow::{AllowList, BadAllowRule, Resolver, SystemResolver};
 pub use authenticate::{Authenticator, EnrolRefused, Enrolment, KnownNode, Unavailable};
 pub use hub::{DisconnectReason, DrainScope, Hub, HubEvent, HubOptions, NodeStatus};
-pub use key::{NodeKey, PublicKey};
+pub use key::{KeyError, NodeKey, PublicKey, write_private};
 
 /// What a gateway offers in the TLS handshake (ALPN) and a plane answers when nothing stands between them.
 pub const ALPN: &[u8] = b"ferrogate/1";

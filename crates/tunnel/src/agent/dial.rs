@@ -21,9 +21,9 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite;
 
 /// For the connection itself, a proxy on the way included.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
+pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
 /// For TLS, then for the upgrade, then for the handshake.
-const STEP_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const STEP_DEADLINE: Duration = Duration::from_secs(10);
 /// TLS reads the socket in pieces of 4 KiB; this makes one system call of many.
 const READ_BUFFER: usize = 64 * 1024;
 /// What an HTTP status that is not about us may ask for at most in `Retry-After`.
@@ -101,10 +101,7 @@ pub(super) async fn dial(shared: &Shared, kind: CarrierKind) -> Result<Dialled, 
     let target = target(url).ok_or_else(|| DialError::Address(url.to_string()))?;
     let connect = options.connector.connect(&target, CONNECT_DEADLINE);
     let socket = step("connecting", CONNECT_DEADLINE, connect).await??;
-    let mut config = (*material.tls).clone();
-    config.alpn_protocols = vec![ALPN.to_vec(), b"http/1.1".to_vec()];
-    let socket = Box::new(BufReader::with_capacity(READ_BUFFER, socket));
-    let tls = connect_tls(socket, &target, None, Arc::new(config), STEP_DEADLINE).await?;
+    let tls = secure(socket, &target, &material.tls).await?;
 
     let session = tls.get_ref().1;
     let raw = session.alpn_protocol() == Some(ALPN);
@@ -125,17 +122,36 @@ pub(super) async fn dial(shared: &Shared, kind: CarrierKind) -> Result<Dialled, 
     Ok(Dialled { io, welcome, websocket: !raw })
 }
 
-async fn step<T>(name: &'static str, deadline: Duration, work: impl Future<Output = T>) -> Result<T, DialError> {
+/// Speaks TLS, offering our protocol before HTTP.
+pub(super) async fn secure(
+    socket: BoxIo,
+    target: &Target,
+    tls: &Arc<rustls::ClientConfig>,
+) -> Result<TlsStream<BoxIo>, DialError> {
+    let mut config = (**tls).clone();
+    config.alpn_protocols = vec![ALPN.to_vec(), b"http/1.1".to_vec()];
+    let socket = Box::new(BufReader::with_capacity(READ_BUFFER, socket));
+    Ok(connect_tls(socket, target, None, Arc::new(config), STEP_DEADLINE).await?)
+}
+
+/// Does `work`, but not for ever.
+pub(super) async fn step<T>(
+    name: &'static str,
+    deadline: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, DialError> {
     tokio::time::timeout(deadline, work).await.map_err(|_| DialError::TooLong(name))
 }
 
-fn target(url: &url::Url) -> Option<Target> {
+/// Where the plane's address leads; `None` where it is not an https address.
+pub(super) fn target(url: &url::Url) -> Option<Target> {
     let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
     (url.scheme() == "https").then_some(())?;
     Some(Target::new(host, url.port_or_known_default()?))
 }
 
-async fn upgrade(tls: TlsStream<BoxIo>, url: &url::Url) -> Result<BoxIo, DialError> {
+/// Asks for a WebSocket.
+pub(super) async fn upgrade(tls: TlsStream<BoxIo>, url: &url::Url) -> Result<BoxIo, DialError> {
     let mut address = url.clone();
     let path = format!("{}{WEBSOCKET_PATH}", url.path().trim_end_matches('/'));
     address.set_path(&path);
