@@ -2,6 +2,7 @@
 //! does not break us.
 
 mod address;
+mod lenient;
 mod machine;
 mod site;
 

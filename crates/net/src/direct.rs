@@ -3,6 +3,7 @@
 use crate::connect::{BoxIo, ConnectError, ConnectFailure, Connector, Target};
 use async_trait::async_trait;
 use futures::{StreamExt, stream::FuturesUnordered};
+use socket2::{SockRef, TcpKeepalive};
 use std::{
     collections::BTreeMap,
     io,
@@ -13,6 +14,10 @@ use tokio::{net::TcpStream, time::Instant};
 
 /// How long the next address waits for the one before it (RFC 8305 section 8 recommends 250 ms).
 const STAGGER: Duration = Duration::from_millis(250);
+
+/// How long a connection may be silent before the kernel asks whether the peer is still there, so that one waiting for an
+/// answer that never comes is noticed in minutes and not in the two hours of the kernel's default.
+const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Connects from this host by TCP: resolves the name, tries its addresses with a small stagger between them, and turns
 /// off Nagle's delay.
@@ -67,7 +72,12 @@ impl Direct {
     }
 
     async fn open(&self, target: &Target) -> Result<BoxIo, ConnectError> {
-        let mut waiting = self.resolve(target).await?.into_iter();
+        self.race(target, self.resolve(target).await?).await
+    }
+
+    /// The first address that answers wins. Each starts a little after the one before it, or as soon as that has failed.
+    async fn race(&self, target: &Target, addresses: Vec<SocketAddr>) -> Result<BoxIo, ConnectError> {
+        let mut waiting = addresses.into_iter();
         let mut running = FuturesUnordered::new();
         let mut last = fail(target, ConnectFailure::Dns, "the name has no address");
         let mut next_start = Instant::now();
@@ -95,8 +105,8 @@ impl Direct {
 
     fn prepare(&self, stream: TcpStream) -> io::Result<BoxIo> {
         stream.set_nodelay(true)?;
-        let socket = socket2::SockRef::from(&stream);
-        socket.set_keepalive(true)?;
+        let socket = SockRef::from(&stream);
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 2))?;
         if self.user_timeout.is_some() {
             socket.set_tcp_user_timeout(self.user_timeout)?;
         }
@@ -149,6 +159,17 @@ fn from_io(target: &Target, address: SocketAddr, error: &io::Error) -> ConnectEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_followed_by_the_next() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap();
+        let shut = SocketAddr::new("127.0.0.2".parse().unwrap(), open.port());
+        let target = Target::new("twice.lab", open.port());
+        Direct::new().race(&target, vec![shut, shut, open]).await.unwrap();
+        let error = Direct::new().race(&target, vec![shut, shut]).await.unwrap_err();
+        assert_eq!(error.detail, "nothing listens there (127.0.0.2)");
+    }
 
     #[test]
     fn the_two_address_families_take_turns() {

@@ -1,6 +1,6 @@
 //! Subnets, addresses and names.
 
-use super::User;
+use super::{User, lenient};
 use crate::date;
 use ferrogate_model::{SystemId, Timestamp};
 use ipnet::IpNet;
@@ -38,10 +38,10 @@ pub struct Subnet {
     /// Its range.
     pub cidr: IpNet,
     /// The router's address.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::parsed")]
     pub gateway_ip: Option<IpAddr>,
     /// DNS servers handed to its machines.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub dns_servers: Vec<IpAddr>,
     /// Its VLAN.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! Machines.
 
-use super::{Domain, ResourcePool, Subnet, Vlan, Zone};
+use super::{Domain, ResourcePool, Subnet, Vlan, Zone, lenient};
 use ferrogate_model::SystemId;
 use serde::{Deserialize, Deserializer};
 use std::{collections::BTreeMap, fmt, net::IpAddr};
@@ -140,16 +140,16 @@ pub struct Machine {
     /// Whether it ran when MAAS last looked.
     pub power_state: Power,
     /// How its power is controlled; `manual` means by hand.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub power_type: String,
     /// The user who allocated it.
     #[serde(default)]
     pub owner: Option<String>,
     /// Marks readable for people, kept while the machine is allocated.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub owner_data: BTreeMap<String, String>,
     /// The newer name of the same marks.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub workload_annotations: BTreeMap<String, String>,
     /// Where it stands.
     pub zone: Zone,
@@ -159,52 +159,52 @@ pub struct Machine {
     /// Its DNS domain.
     pub domain: Domain,
     /// Such as `amd64/generic`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub architecture: String,
     /// CPU cores.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub cpu_count: u32,
     /// Memory, in MiB.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub memory: u64,
     /// All its disks together, in MB (10⁶ bytes).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub storage: f64,
     /// Its tags.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub tag_names: Vec<String>,
     /// The addresses it has now; empty until some time after a deployment began.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub ip_addresses: Vec<IpAddr>,
     /// Operating system it has or gets, empty when it is ready.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub osystem: String,
     /// Release it has or gets.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub distro_series: String,
     /// Kernel it has or gets.
     #[serde(default)]
     pub hwe_kernel: Option<String>,
     /// Whether it may not be changed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub locked: bool,
     /// For people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub description: String,
     /// Why it is broken.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub error_description: String,
     /// The disk it starts from.
     #[serde(default)]
     pub boot_disk: Option<BlockDevice>,
     /// Its disks.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub blockdevice_set: Vec<BlockDevice>,
     /// The interface it starts from.
     #[serde(default)]
     pub boot_interface: Option<Interface>,
     /// Its interfaces.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub interface_set: Vec<Interface>,
 }
 
@@ -243,7 +243,7 @@ pub struct BlockDevice {
     /// Size, in bytes.
     pub size: u64,
     /// Such as `ssd` and `sata`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub tags: Vec<String>,
 }
 
@@ -262,7 +262,7 @@ pub struct Interface {
     #[serde(default)]
     pub vlan: Option<Vlan>,
     /// Its configured networks.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub links: Vec<Link>,
 }
 
@@ -275,9 +275,44 @@ pub struct Link {
     #[serde(default)]
     pub mode: String,
     /// The address, once there is one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::parsed")]
     pub ip_address: Option<IpAddr>,
     /// The subnet.
     #[serde(default)]
     pub subnet: Option<Subnet>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_of_which_little_is_known_is_still_a_machine() {
+        let text = r#"{"system_id": "x", "hostname": "h", "fqdn": "h.maas", "status": 0, "status_name": "New",
+            "power_state": "reticulating", "architecture": null, "cpu_count": null, "storage": null, "tag_names": null,
+            "ip_addresses": null, "pool": null, "zone": {"id": 1, "name": "default"}, "domain": {"id": 0, "name": "maas"},
+            "interface_set": [{"id": 1, "links": [{"id": 2, "mode": "dhcp", "ip_address": ""}]}], "new_in_4.0": {}}"#;
+        let machine: Machine = serde_json::from_str(text).unwrap();
+        assert_eq!((machine.power_state, machine.cpu_count, machine.subnets().len()), (Power::Unknown, 0, 0));
+        assert_eq!(machine.interface_set[0].links[0].ip_address, None);
+    }
+
+    #[test]
+    fn a_number_from_a_newer_maas_is_no_error() {
+        assert_eq!(serde_json::from_str::<MachineStatus>("77").unwrap(), MachineStatus::Other(77));
+    }
+
+    #[test]
+    fn disks_are_counted_in_gibibytes() {
+        let text = r#"{"system_id": "x", "hostname": "h", "fqdn": "h.maas", "status": 4, "status_name": "Ready",
+            "power_state": "off", "storage": 64424.6, "zone": {"id": 1, "name": "default"},
+            "domain": {"id": 0, "name": "maas"}}"#;
+        let mut machine: Machine = serde_json::from_str(text).unwrap();
+        assert!(machine.has_disk_of(60) && !machine.has_disk_of(61));
+        machine.boot_disk = Some(BlockDevice { id: 1, name: "sda".into(), size: 60 << 30, tags: Vec::new() });
+        assert!(machine.has_disk_of(60));
+        // Only the disk it starts from counts, whatever else is in it.
+        machine.storage = 1e9;
+        assert!(!machine.has_disk_of(61));
+    }
 }
