@@ -1,9 +1,21 @@
 //! What the plane does, a file a noun: between the handlers, which know HTTP, and the store, which knows SQL.
 
+pub(crate) mod accounts;
 pub(crate) mod artifacts;
 pub(crate) mod audit;
+pub(crate) mod clusters;
+pub(crate) mod events;
+pub(crate) mod gateways;
 pub(crate) mod health;
+pub(crate) mod install;
+pub(crate) mod kubeconfig;
+pub(crate) mod maas;
+pub(crate) mod machines;
 pub(crate) mod nodes;
+pub(crate) mod operations;
+pub(crate) mod pairing;
+pub(crate) mod plan;
+pub(crate) mod proxy;
 pub(crate) mod sessions;
 pub(crate) mod setup;
 pub(crate) mod tenants;

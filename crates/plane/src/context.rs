@@ -1,6 +1,6 @@
 //! What every part of a running plane shares.
 
-use crate::{app::artifacts::Artifacts, auth::limits::Limits, metrics::Metrics};
+use crate::{app::artifacts::Artifacts, auth::limits::Limits, metrics::Metrics, site::SiteNetwork};
 use bytes::Bytes;
 use ferrogate_model::{Clock, Timestamp, release::Release};
 use ferrogate_store::{Store, StoreError, events::Event};
@@ -19,6 +19,8 @@ pub struct Context {
     pub store: Store,
     /// The plane's end of the tunnel.
     pub hub: Hub,
+    /// The way into the sites: the hub, unless a test put something else in its place.
+    pub site: Arc<dyn SiteNetwork>,
     /// What gateways and clusters are made of unless they say otherwise.
     pub release: Release,
     /// Base address of the plane as gateways, machines and people reach it.

@@ -149,3 +149,5 @@ impl fmt::Display for Failure {
         self.0.problem.fmt(f)
     }
 }
+
+impl std::error::Error for Failure {}

@@ -1,11 +1,16 @@
 //! The plane over HTTP: thin handlers, a file a noun. Who may call what is in [`routes`]; every request passes [`guard`].
 
+mod accounts;
 mod answer;
+mod clusters;
 mod document;
+mod events;
 mod examples;
 mod extract;
+mod gateways;
 mod guard;
 mod pages;
+mod pairing;
 pub(crate) mod routes;
 mod sessions;
 mod users;
@@ -25,7 +30,15 @@ type State = axum::extract::State<Ctx>;
 
 /// The described part of the API.
 fn described() -> OpenApiRouter<Ctx> {
-    OpenApiRouter::new().merge(pages::described()).merge(sessions::router()).merge(users::router())
+    OpenApiRouter::new()
+        .merge(pages::described())
+        .merge(sessions::router())
+        .merge(users::router())
+        .merge(pairing::router())
+        .merge(gateways::router())
+        .merge(accounts::router())
+        .merge(clusters::router())
+        .merge(events::router())
 }
 
 /// Everything the plane answers.

@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use ferrogate_api::{Event, OperationKind, PageQuery, Role, SubjectKind};
+use ferrogate_model::cluster::ClusterSpec;
 use ferrogate_store::{List, Page, StoreError, users};
 
 /// A role in the API's words.
@@ -34,6 +35,18 @@ pub(crate) fn page(query: &PageQuery) -> Outcome<Page> {
         return Err(Failure::invalid("bad_limit", format!("the limit {limit} is not between 1 and {}", Page::MAX)));
     }
     Ok(Page { after: query.after.clone(), limit })
+}
+
+/// Refuses a specification that contradicts itself, with everything that is wrong with it.
+pub(crate) fn no_problems(spec: &ClusterSpec) -> Outcome<()> {
+    let problems = spec.problems();
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let failure = Failure::invalid("bad_spec", "the specification contradicts itself");
+    Err(problems
+        .into_iter()
+        .fold(failure, |failure, bad| failure.item(format!("spec.{}", bad.field), bad.problem, None)))
 }
 
 /// A page of the store as a page of the API.

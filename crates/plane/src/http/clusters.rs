@@ -1,7 +1,14 @@
 //! Clusters, their machines and their kubeconfigs.
 
-use super::{Ctx, Page, extract::{Json as Body, Params}};
-use crate::{app::{clusters, kubeconfig, machines}, auth::{Call, Principal}, failure::Outcome};
+use super::{
+    Ctx, Page,
+    extract::{Json as Body, Params},
+};
+use crate::{
+    app::{clusters, kubeconfig, machines},
+    auth::{Call, Principal},
+    failure::Outcome,
+};
 use axum::{Json, extract::Path};
 use ferrogate_api::{
     Cluster, ClusterAccepted, ClusterCreate, ClusterDelete, ClusterPlan, ClusterUpdate, KubeconfigCreate,
@@ -23,14 +30,23 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 /// Lists the clusters of the tenant, deleted ones for 72 hours.
 #[utoipa::path(get, path = "/api/v1/clusters", tag = "clusters", params(PageQuery),
     responses((status = 200, description = "The clusters", body = Page<Cluster>)))]
-async fn list_clusters(ctx: super::State, who: Principal, Params(page): Params<PageQuery>) -> Outcome<Json<Page<Cluster>>> {
+async fn list_clusters(
+    ctx: super::State,
+    who: Principal,
+    Params(page): Params<PageQuery>,
+) -> Outcome<Json<Page<Cluster>>> {
     Ok(Json(clusters::list(&ctx, &who, &page).await?))
 }
 
 /// Asks for a cluster. Everything is checked through the gateway first; every problem found is in the answer.
 #[utoipa::path(post, path = "/api/v1/clusters", tag = "clusters", request_body = ClusterCreate,
     responses((status = 202, description = "Accepted", body = ClusterAccepted)))]
-async fn create_cluster(ctx: super::State, who: Principal, call: Call, Body(request): Body<ClusterCreate>) -> Outcome<(StatusCode, Json<ClusterAccepted>)> {
+async fn create_cluster(
+    ctx: super::State,
+    who: Principal,
+    call: Call,
+    Body(request): Body<ClusterCreate>,
+) -> Outcome<(StatusCode, Json<ClusterAccepted>)> {
     let accepted = clusters::create(&ctx, &who, request).await?;
     call.about(accepted.cluster.id);
     Ok((StatusCode::ACCEPTED, Json(accepted)))
@@ -39,7 +55,11 @@ async fn create_cluster(ctx: super::State, who: Principal, call: Call, Body(requ
 /// Shows what creating the cluster would do: every check, and the machines that would be taken. Nothing is reserved.
 #[utoipa::path(post, path = "/api/v1/clusters/plan", tag = "clusters", request_body = ClusterCreate,
     responses((status = 200, description = "The plan", body = ClusterPlan)))]
-async fn plan_cluster(ctx: super::State, who: Principal, Body(request): Body<ClusterCreate>) -> Outcome<Json<ClusterPlan>> {
+async fn plan_cluster(
+    ctx: super::State,
+    who: Principal,
+    Body(request): Body<ClusterCreate>,
+) -> Outcome<Json<ClusterPlan>> {
     Ok(Json(clusters::plan(&ctx, &who, request).await?))
 }
 
@@ -55,7 +75,12 @@ async fn read_cluster(ctx: super::State, who: Principal, Path(cluster): Path<Str
 #[utoipa::path(patch, path = "/api/v1/clusters/{cluster}", tag = "clusters", request_body = ClusterUpdate,
     params(("cluster" = String, Path, description = "Id or name of the cluster", example = "web")),
     responses((status = 202, description = "Accepted", body = ClusterAccepted)))]
-async fn update_cluster(ctx: super::State, who: Principal, Path(cluster): Path<String>, Body(request): Body<ClusterUpdate>) -> Outcome<(StatusCode, Json<ClusterAccepted>)> {
+async fn update_cluster(
+    ctx: super::State,
+    who: Principal,
+    Path(cluster): Path<String>,
+    Body(request): Body<ClusterUpdate>,
+) -> Outcome<(StatusCode, Json<ClusterAccepted>)> {
     Ok((StatusCode::ACCEPTED, Json(clusters::update(&ctx, &who, &cluster, request).await?)))
 }
 
@@ -63,7 +88,12 @@ async fn update_cluster(ctx: super::State, who: Principal, Path(cluster): Path<S
 #[utoipa::path(delete, path = "/api/v1/clusters/{cluster}", tag = "clusters", request_body = ClusterDelete,
     params(("cluster" = String, Path, description = "Id or name of the cluster", example = "web")),
     responses((status = 202, description = "Being deleted", body = ClusterAccepted)))]
-async fn delete_cluster(ctx: super::State, who: Principal, Path(cluster): Path<String>, Body(request): Body<ClusterDelete>) -> Outcome<(StatusCode, Json<ClusterAccepted>)> {
+async fn delete_cluster(
+    ctx: super::State,
+    who: Principal,
+    Path(cluster): Path<String>,
+    Body(request): Body<ClusterDelete>,
+) -> Outcome<(StatusCode, Json<ClusterAccepted>)> {
     Ok((StatusCode::ACCEPTED, Json(clusters::delete(&ctx, &who, &cluster, &request).await?)))
 }
 
@@ -71,7 +101,11 @@ async fn delete_cluster(ctx: super::State, who: Principal, Path(cluster): Path<S
 #[utoipa::path(get, path = "/api/v1/clusters/{cluster}/machines", tag = "machines",
     params(("cluster" = String, Path, description = "Id or name of the cluster", example = "web")),
     responses((status = 200, description = "The machines", body = Page<Machine>)))]
-async fn list_cluster_machines(ctx: super::State, who: Principal, Path(cluster): Path<String>) -> Outcome<Json<Page<Machine>>> {
+async fn list_cluster_machines(
+    ctx: super::State,
+    who: Principal,
+    Path(cluster): Path<String>,
+) -> Outcome<Json<Page<Machine>>> {
     Ok(Json(machines::of_cluster(&ctx, &who, &cluster).await?))
 }
 
@@ -79,13 +113,22 @@ async fn list_cluster_machines(ctx: super::State, who: Principal, Path(cluster):
 #[utoipa::path(post, path = "/api/v1/clusters/{cluster}/kubeconfig", tag = "clusters", request_body = KubeconfigCreate,
     params(("cluster" = String, Path, description = "Id or name of the cluster", example = "web")),
     responses((status = 201, description = "Made", body = KubeconfigCreated)))]
-async fn create_kubeconfig(ctx: super::State, who: Principal, Path(cluster): Path<String>, Body(request): Body<KubeconfigCreate>) -> Outcome<(StatusCode, Json<KubeconfigCreated>)> {
+async fn create_kubeconfig(
+    ctx: super::State,
+    who: Principal,
+    Path(cluster): Path<String>,
+    Body(request): Body<KubeconfigCreate>,
+) -> Outcome<(StatusCode, Json<KubeconfigCreated>)> {
     Ok((StatusCode::CREATED, Json(kubeconfig::create(&ctx, &who, &cluster, &request).await?)))
 }
 
 /// Lists the machines of all clusters and gateways of the tenant.
 #[utoipa::path(get, path = "/api/v1/machines", tag = "machines", params(PageQuery),
     responses((status = 200, description = "The machines", body = Page<Machine>)))]
-async fn list_machines(ctx: super::State, who: Principal, Params(page): Params<PageQuery>) -> Outcome<Json<Page<Machine>>> {
+async fn list_machines(
+    ctx: super::State,
+    who: Principal,
+    Params(page): Params<PageQuery>,
+) -> Outcome<Json<Page<Machine>>> {
     Ok(Json(machines::list(&ctx, &who, &page).await?))
 }

@@ -1,9 +1,12 @@
 //! Operations, events (listed and live) and the audit.
 
 use super::{Ctx, Page, extract::Params};
-use crate::{app::{audit, events, operations}, auth::Principal, failure::{Failure, Outcome}};
+use crate::{
+    app::{audit, events, operations},
+    auth::Principal,
+    failure::Outcome,
+};
 use axum::{Json, body::Body, extract::Path, response::Response};
-use bytes::Bytes;
 use ferrogate_api::{AuditEntry, AuditQuery, Event, EventQuery, Operation, OperationQuery};
 use http::{HeaderMap, HeaderValue, header};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -21,7 +24,11 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 /// Lists operations, the newest first, without their steps.
 #[utoipa::path(get, path = "/api/v1/operations", tag = "operations", params(OperationQuery),
     responses((status = 200, description = "The operations", body = Page<Operation>)))]
-async fn list_operations(ctx: super::State, who: Principal, Params(query): Params<OperationQuery>) -> Outcome<Json<Page<Operation>>> {
+async fn list_operations(
+    ctx: super::State,
+    who: Principal,
+    Params(query): Params<OperationQuery>,
+) -> Outcome<Json<Page<Operation>>> {
     Ok(Json(operations::list(&ctx, &who, &query).await?))
 }
 
@@ -36,7 +43,11 @@ async fn read_operation(ctx: super::State, who: Principal, Path(operation): Path
 /// Lists events, the newest first.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventQuery),
     responses((status = 200, description = "The events", body = Page<Event>)))]
-async fn list_events(ctx: super::State, who: Principal, Params(query): Params<EventQuery>) -> Outcome<Json<Page<Event>>> {
+async fn list_events(
+    ctx: super::State,
+    who: Principal,
+    Params(query): Params<EventQuery>,
+) -> Outcome<Json<Page<Event>>> {
     Ok(Json(events::list(&ctx, &who, &query).await?))
 }
 
@@ -61,7 +72,11 @@ async fn stream_events(ctx: super::State, who: Principal, headers: HeaderMap) ->
 /// Lists the audit: every change and every refusal, the newest first.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditQuery),
     responses((status = 200, description = "The entries", body = Page<AuditEntry>)))]
-async fn list_audit(ctx: super::State, who: Principal, Params(query): Params<AuditQuery>) -> Outcome<Json<Page<AuditEntry>>> {
+async fn list_audit(
+    ctx: super::State,
+    who: Principal,
+    Params(query): Params<AuditQuery>,
+) -> Outcome<Json<Page<AuditEntry>>> {
     Ok(Json(audit::list(&ctx, &who, &query).await?))
 }
 
@@ -71,7 +86,7 @@ async fn list_audit(ctx: super::State, who: Principal, Params(query): Params<Aud
         example = "id,at,actor_kind,actor,from_ip,action,subject,result,detail,request_id\n")))]
 async fn export_audit(ctx: super::State, who: Principal, Params(query): Params<AuditQuery>) -> Outcome<Response> {
     let rows = audit::csv(ctx.0, who, query);
-    let mut response = Response::new(Body::from_stream(futures::StreamExt::map(rows, Ok::<Bytes, Failure>)));
+    let mut response = Response::new(Body::from_stream(rows));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
     headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"audit.csv\""));

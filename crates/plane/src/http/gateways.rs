@@ -18,7 +18,11 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
 /// Lists the gateways of the tenant.
 #[utoipa::path(get, path = "/api/v1/gateways", tag = "gateways", params(PageQuery),
     responses((status = 200, description = "The gateways", body = Page<Gateway>)))]
-async fn list_gateways(ctx: super::State, who: Principal, Params(page): Params<PageQuery>) -> Outcome<Json<Page<Gateway>>> {
+async fn list_gateways(
+    ctx: super::State,
+    who: Principal,
+    Params(page): Params<PageQuery>,
+) -> Outcome<Json<Page<Gateway>>> {
     Ok(Json(gateways::list(&ctx, &who, &page).await?))
 }
 
@@ -34,7 +38,11 @@ async fn read_gateway(ctx: super::State, who: Principal, Path(gateway): Path<Str
 #[utoipa::path(delete, path = "/api/v1/gateways/{gateway}", tag = "gateways",
     params(("gateway" = String, Path, description = "Id or name of the gateway", example = "maas-pcg-1")),
     responses((status = 202, description = "Being deleted", body = Operation)))]
-async fn delete_gateway(ctx: super::State, who: Principal, Path(gateway): Path<String>) -> Outcome<(StatusCode, Json<Operation>)> {
+async fn delete_gateway(
+    ctx: super::State,
+    who: Principal,
+    Path(gateway): Path<String>,
+) -> Outcome<(StatusCode, Json<Operation>)> {
     Ok((StatusCode::ACCEPTED, Json(gateways::delete(&ctx, &who, &gateway).await?)))
 }
 
@@ -42,7 +50,11 @@ async fn delete_gateway(ctx: super::State, who: Principal, Path(gateway): Path<S
 #[utoipa::path(get, path = "/api/v1/gateways/{gateway}/nodes", tag = "gateways",
     params(("gateway" = String, Path, description = "Id or name of the gateway", example = "maas-pcg-1")),
     responses((status = 200, description = "The nodes", body = Page<GatewayNode>)))]
-async fn list_gateway_nodes(ctx: super::State, who: Principal, Path(gateway): Path<String>) -> Outcome<Json<Page<GatewayNode>>> {
+async fn list_gateway_nodes(
+    ctx: super::State,
+    who: Principal,
+    Path(gateway): Path<String>,
+) -> Outcome<Json<Page<GatewayNode>>> {
     Ok(Json(gateways::nodes(&ctx, &who, &gateway).await?))
 }
 
@@ -51,7 +63,11 @@ async fn list_gateway_nodes(ctx: super::State, who: Principal, Path(gateway): Pa
     params(("gateway" = String, Path, description = "Id or name of the gateway", example = "maas-pcg-1"),
         ("node" = String, Path, description = "Id or name of the node", example = "node02")),
     responses((status = 204, description = "Revoked")))]
-async fn revoke_gateway_node(ctx: super::State, who: Principal, Path((gateway, node)): Path<(String, String)>) -> Outcome<StatusCode> {
+async fn revoke_gateway_node(
+    ctx: super::State,
+    who: Principal,
+    Path((gateway, node)): Path<(String, String)>,
+) -> Outcome<StatusCode> {
     gateways::revoke_node(&ctx, &who, &gateway, &node).await?;
     Ok(StatusCode::NO_CONTENT)
 }

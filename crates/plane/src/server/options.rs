@@ -1,5 +1,6 @@
 //! How a plane is started, and why it may not start.
 
+use crate::site::SiteNetwork;
 use ferrogate_model::{Clock, Explain, Fault, Retry, SystemClock, proxy::ProxySettings, release::Release};
 use ferrogate_store::StoreError;
 use ferrogate_tunnel::HubOptions;
@@ -38,6 +39,8 @@ pub struct Options {
     pub admin_listen: Option<SocketAddr>,
     /// Limits and times of the tunnel's hub.
     pub hub: HubOptions,
+    /// What stands in the place of the tunnel's hub as the way into the sites; `None` takes the hub. For tests.
+    pub site: Option<Arc<dyn SiteNetwork>>,
     /// Where "now" comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -68,6 +71,7 @@ impl Options {
             proxy: ProxySettings::default(),
             admin_listen: None,
             hub: HubOptions::default(),
+            site: None,
             clock: Arc::new(SystemClock),
         }
     }

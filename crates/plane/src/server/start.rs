@@ -144,9 +144,11 @@ async fn context(options: &Options, store: Store, identity: &Identity, public_ur
         artifacts.add(&release);
     }
     let registry = Arc::new(Registry::new(store.clone(), Arc::clone(&options.clock)));
+    let hub = Hub::new(options.hub.clone(), registry, Arc::clone(&options.clock));
     Ok(Context {
         clock: Arc::clone(&options.clock),
-        hub: Hub::new(options.hub.clone(), registry, Arc::clone(&options.clock)),
+        site: options.site.clone().unwrap_or_else(|| Arc::new(hub.clone())),
+        hub,
         store,
         release,
         public_url,

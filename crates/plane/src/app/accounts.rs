@@ -1,0 +1,217 @@
+//! Cloud accounts: a MAAS and a key to it, tried through the gateway before anything is saved.
+
+use crate::{
+    app::{events, gateways as app_gateways, maas, wire},
+    auth::Principal,
+    context::Context,
+    failure::{Failure, Outcome},
+};
+use ferrogate_api::{Account, AccountCreate, AccountProperties, AccountUpdate, Page, PageQuery, PoolCount, ZoneCount};
+use ferrogate_maas::{
+    Client,
+    types::{Machine, MachineStatus},
+};
+use ferrogate_model::{AccountId, Name, state::Severity};
+use ferrogate_store::{
+    accounts::{self, Account as Record, AccountState},
+    clusters, gateways,
+};
+
+/// A page of the tenant's accounts.
+pub(crate) async fn list(context: &Context, who: &Principal, query: &PageQuery) -> Outcome<Page<Account>> {
+    let list = accounts::list(&context.store, who.tenant, None, &wire::page(query)?).await?;
+    let mut items = Vec::with_capacity(list.items.len());
+    for account in list.items {
+        items.push(shown(context, account).await?);
+    }
+    Ok(Page { items, next: list.next })
+}
+
+/// One account.
+pub(crate) async fn read(context: &Context, who: &Principal, account: &str) -> Outcome<Account> {
+    let account = find(context, who, account).await?;
+    shown(context, account).await
+}
+
+/// An account of the caller's tenant by id or name.
+pub(crate) async fn find(context: &Context, who: &Principal, account: &str) -> Outcome<Record> {
+    let found = match (account.parse(), account.parse::<Name>()) {
+        (Ok(id), _) => accounts::find(&context.store, who.tenant, id).await?,
+        (Err(_), Ok(name)) => accounts::by_name(&context.store, who.tenant, &name).await?,
+        (Err(_), Err(_)) => None,
+    };
+    found.filter(|account| account.deleted.is_none()).ok_or_else(|| Failure::not_found("account", account))
+}
+
+/// Registers an account whose key MAAS accepts.
+pub(crate) async fn create(context: &Context, who: &Principal, request: AccountCreate) -> Outcome<Account> {
+    let gateway = app_gateways::find(context, who, &request.gateway).await?;
+    let now = context.now();
+    let account = Record {
+        id: AccountId::new(),
+        tenant: who.tenant,
+        name: request.name,
+        gateway: gateway.id,
+        endpoint: maas::endpoint(&request.endpoint, "endpoint")?.to_string(),
+        api_key: request.api_key.into_inner(),
+        ca_pem: request.ca_pem.filter(|pem| !pem.trim().is_empty()),
+        state: AccountState::Ready,
+        reason: String::new(),
+        auto_created: false,
+        created: now,
+        updated: now,
+        deleted: None,
+    };
+    if accounts::by_name(&context.store, who.tenant, &account.name).await?.is_some() {
+        return Err(Failure::conflict("name_taken", format!("cloud account `{}` exists already", account.name)));
+    }
+    try_out(context, &account).await?;
+    let mut tx = context.store.begin().await?;
+    accounts::insert(&mut tx, &account).await?;
+    let message = format!("{} registered this cloud account", who.email);
+    let event = events::new(who.tenant, account.id, Severity::Info, "Registered", message, now);
+    ferrogate_store::events::append_in(&mut tx, &[event]).await?;
+    tx.commit().await?;
+    context.events_added();
+    shown(context, account).await
+}
+
+/// Changes an account, if MAAS accepts the result.
+pub(crate) async fn update(
+    context: &Context,
+    who: &Principal,
+    account: &str,
+    request: AccountUpdate,
+) -> Outcome<Account> {
+    let mut account = find(context, who, account).await?;
+    let changes_access = request.endpoint.is_some() || request.api_key.is_some() || request.ca_pem.is_some();
+    if let Some(name) = request.name {
+        account.name = name;
+    }
+    if let Some(endpoint) = &request.endpoint {
+        account.endpoint = maas::endpoint(endpoint, "endpoint")?.to_string();
+    }
+    if let Some(key) = request.api_key {
+        account.api_key = key.into_inner();
+    }
+    if let Some(pem) = request.ca_pem {
+        account.ca_pem = Some(pem).filter(|pem| !pem.trim().is_empty());
+    }
+    let now = context.now();
+    if changes_access {
+        try_out(context, &account).await?;
+    }
+    let mut tx = context.store.begin().await?;
+    accounts::change(&mut tx, &account, now).await?;
+    if changes_access {
+        accounts::set_state(&mut tx, account.id, AccountState::Ready, "", now).await?;
+    }
+    tx.commit().await?;
+    context.nudge();
+    account.updated = now;
+    shown(context, account).await
+}
+
+/// Deletes an account that no cluster uses.
+pub(crate) async fn delete(context: &Context, who: &Principal, account: &str) -> Outcome<()> {
+    let account = find(context, who, account).await?;
+    if accounts::delete(&context.store, account.id, context.now()).await? {
+        return Ok(());
+    }
+    let using = using(context, account.id).await?;
+    if using.is_empty() {
+        return Err(Failure::not_found("account", account.name));
+    }
+    let detail = format!("cloud account `{}` is used by {} cluster(s)", account.name, using.len());
+    let failure = Failure::conflict("account_in_use", detail).hint("delete these clusters first");
+    Err(using.into_iter().fold(failure, |failure, cluster| {
+        failure.item(cluster.id.to_string(), format!("cluster `{}` is {}", cluster.name, cluster.state), None)
+    }))
+}
+
+/// What MAAS offers, read live.
+pub(crate) async fn properties(context: &Context, who: &Principal, account: &str) -> Outcome<AccountProperties> {
+    let account = find(context, who, account).await?;
+    let client = client(context, &account)?;
+    let failed = |error| maas::failed(&error);
+    let (version, user) = (client.version().await.map_err(failed)?, client.whoami().await.map_err(failed)?);
+    let (zones, pools, domains) = tokio::try_join!(client.zones(), client.pools(), client.domains()).map_err(failed)?;
+    let (subnets, tags, images) =
+        tokio::try_join!(client.subnets(), client.tags(), client.boot_resources()).map_err(failed)?;
+    let ready = ready_machines(&client).await?;
+    let count = |fits: &dyn Fn(&Machine) -> bool| {
+        u32::try_from(ready.iter().filter(|machine| fits(machine)).count()).unwrap_or(u32::MAX)
+    };
+    let mut domains: Vec<_> = domains.into_iter().filter(|domain| domain.authoritative).collect();
+    domains.sort_by_key(|domain| !domain.is_default);
+    let images = images.into_iter().map(|image| {
+        let architecture = image.architecture.split('/').next().unwrap_or_default();
+        format!("{} {architecture}", image.name)
+    });
+    let mut images: Vec<String> = images.collect();
+    images.sort();
+    images.dedup();
+    Ok(AccountProperties {
+        maas_version: version.version,
+        maas_user: user.username,
+        zones: zones
+            .into_iter()
+            .map(|zone| ZoneCount { ready_machines: count(&|machine| machine.zone.name == zone.name), name: zone.name })
+            .collect(),
+        resource_pools: pools
+            .into_iter()
+            .map(|pool| PoolCount {
+                ready_machines: count(&|machine| machine.pool.as_ref().is_some_and(|other| other.name == pool.name)),
+                name: pool.name,
+            })
+            .collect(),
+        domains: domains.into_iter().map(|domain| domain.name).collect(),
+        subnets: subnets.into_iter().map(|subnet| format!("{} {}", subnet.name, subnet.cidr)).collect(),
+        tags: tags.into_iter().map(|tag| tag.name).collect(),
+        images,
+        ready_machines: count(&|_| true),
+    })
+}
+
+/// Machines that could be taken now.
+pub(crate) async fn ready_machines(client: &Client) -> Outcome<Vec<Machine>> {
+    let filter = ferrogate_maas::MachineFilter { status: Some("ready".into()), ..Default::default() };
+    let machines = client.machines(&filter).await.map_err(|error| maas::failed(&error))?;
+    Ok(machines.into_iter().filter(|machine| machine.status == MachineStatus::Ready && !machine.locked).collect())
+}
+
+/// A client of the account's MAAS, through its gateway.
+pub(crate) fn client(context: &Context, account: &Record) -> Outcome<Client> {
+    maas::client(context, account.gateway, &account.endpoint, &account.api_key, account.ca_pem.as_deref())
+}
+
+/// Asks MAAS, through the gateway, whose key it is.
+async fn try_out(context: &Context, account: &Record) -> Outcome<()> {
+    maas::check_ca(account.ca_pem.as_deref(), "ca_pem")?;
+    let user = client(context, account)?.whoami().await.map_err(|error| maas::failed(&error))?;
+    tracing::debug!(account = %account.id, user = user.username, "MAAS accepts the key of a cloud account");
+    Ok(())
+}
+
+async fn using(context: &Context, account: AccountId) -> Outcome<Vec<clusters::Cluster>> {
+    let filter = clusters::Filter { account: Some(account), ..clusters::Filter::default() };
+    Ok(clusters::list(&context.store, &filter, &ferrogate_store::Page::first(ferrogate_store::Page::MAX)).await?.items)
+}
+
+async fn shown(context: &Context, account: Record) -> Outcome<Account> {
+    let gateway = gateways::get(&context.store, account.gateway).await?;
+    let gateway = gateway.ok_or_else(|| Failure::internal(format!("account {} has no gateway", account.id)))?;
+    let using = using(context, account.id).await?.len();
+    Ok(Account {
+        id: account.id,
+        name: account.name,
+        gateway_id: account.gateway,
+        gateway: gateway.name,
+        endpoint: account.endpoint,
+        maas_user: None,
+        auto_created: account.auto_created,
+        clusters: u32::try_from(using).unwrap_or(u32::MAX),
+        created_at: account.created,
+        updated_at: account.updated,
+    })
+}
