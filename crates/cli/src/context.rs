@@ -89,7 +89,10 @@ impl Contexts {
 
     /// Writes the file anew beside the old one and swaps, so that an interruption loses nothing.
     pub(crate) fn save(&self) -> Result<()> {
-        let path = path()?;
+        self.save_to(&path()?)
+    }
+
+    pub(crate) fn save_to(&self, path: &Path) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let write = || -> std::io::Result<()> {
             std::fs::create_dir_all(folder)?;
@@ -99,7 +102,7 @@ impl Contexts {
             let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
-            std::fs::rename(&fresh, &path)
+            std::fs::rename(&fresh, path)
         };
         write().map_err(|error| Failure::failed(format!("could not write {}: {error}", path.display())))
     }

@@ -3,14 +3,14 @@
 
 mod cluster;
 mod context;
-//mod demo;
+mod demo;
 mod doctor;
 mod exit;
 mod follow;
 mod get;
-//mod install;
+mod install;
 mod kubeconfig;
-//mod lab;
+mod lab;
 mod login;
 mod output;
 mod pairing;
@@ -44,6 +44,10 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Install a gateway on machines of this site's MAAS
+    Install(Box<ferrogate_installer::InstallArgs>),
+    /// Try the whole product on this computer: plane, simulated MAAS, gateway, cluster
+    Demo(demo::DemoArgs),
     /// Run a plane
     Plane(plane::PlaneServeArgs),
     /// Set up a fresh plane: first tenant and admin
@@ -119,6 +123,11 @@ enum Command {
         #[command(subcommand)]
         command: doctor::DoctorCommand,
     },
+    /// Parts of the simulated site, alone
+    Lab {
+        #[command(subcommand)]
+        command: lab::LabCommand,
+    },
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -152,6 +161,8 @@ fn start_log(verbose: u8, quiet: bool) {
 
 async fn run(command: Command) -> Result<()> {
     match command {
+        Command::Install(args) => install::run(*args).await,
+        Command::Demo(args) => demo::run(&args).await,
         Command::Plane(args) => plane::run(args).await,
         Command::Setup { plane, args } => login::setup(&plane, &args).await,
         Command::Login { plane, args } => login::login(&plane, &args).await,
@@ -164,6 +175,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Delete { plane, command } => cluster::delete(&plane, &command).await,
         Command::Kubeconfig { plane, args } => kubeconfig::run(&plane, &args).await,
         Command::Doctor { command } => doctor::run(&command).await,
+        Command::Lab { command } => lab::run(&command).await,
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ferrogate", &mut script);
@@ -177,7 +189,7 @@ async fn run(command: Command) -> Result<()> {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // The demo, the plane and the installer show their own progress; warnings of theirs would tear it.
-    start_log(cli.verbose, false);
+    start_log(cli.verbose, matches!(cli.command, Command::Demo(_) | Command::Install(_)));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -186,7 +198,8 @@ fn main() -> ExitCode {
         }
     };
     // Commands that hold something clean up after an interruption themselves; the others can simply end.
-    let own_interrupt = matches!(cli.command, Command::Plane(_));
+    let own_interrupt =
+        matches!(cli.command, Command::Demo(_) | Command::Install(_) | Command::Plane(_) | Command::Lab { .. });
     let result = runtime.block_on(async {
         if own_interrupt {
             return Box::pin(run(cli.command)).await;
