@@ -201,13 +201,14 @@ impl HttpClient {
         let repeatable = is_idempotent(request.method());
         let mut may_repeat = true;
         loop {
-            let kept = self.0.pool.take(&route.key, repeatable);
+            // The other kept connections are as old as the one that failed: the repetition gets a new one.
+            let kept = if may_repeat { self.0.pool.take(&route.key, repeatable) } else { None };
             let reused = kept.is_some();
             let connection = match kept {
                 Some(connection) => connection,
                 None => wire::Connection::open(self.0.open(&route, end).await?, &route.key).await?,
             };
-            let copy = (reused && repeatable && may_repeat).then(|| request.clone());
+            let copy = (reused && repeatable).then(|| request.clone());
             match connection.exchange(request, sent, &self.0.pool).await {
                 Ok(response) if route.absolute && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                     return Err(route.refused_by_proxy());

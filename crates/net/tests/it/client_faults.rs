@@ -15,12 +15,16 @@ use tokio::io::AsyncReadExt as _;
 
 const LIMITS: Limits = Limits { deadline: SECOND.saturating_mul(20), max_body: 100 };
 
+fn counter() -> (Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let count = Arc::new(AtomicUsize::new(0));
+    (Arc::clone(&count), count)
+}
+
 /// A server whose first connection answers once and closes when the next request has been read in full: the client cannot
 /// know whether that one was carried out. Counts the requests it has read.
 fn closing(answers_on_second: bool) -> (ferrogate_net::Network, Arc<AtomicUsize>) {
     let (network, listener) = listening(PLACE);
-    let seen = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&seen);
+    let (seen, count) = counter();
     serve(listener, move |connection, _| {
         let number = count.fetch_add(1, Ordering::Relaxed);
         (number == 0 || (connection > 1 && answers_on_second)).then(|| ok(&connection.to_string()))
@@ -50,6 +54,38 @@ async fn it_is_sent_once_more_and_not_twice() {
 }
 
 #[tokio::test]
+async fn a_server_that_dropped_all_its_connections_costs_one_repetition_and_no_failure() {
+    let (network, listener) = listening(PLACE);
+    let together = Arc::new(tokio::sync::Barrier::new(3));
+    let (seen, count) = counter();
+    tokio::spawn(async move {
+        let mut tasks = tokio::task::JoinSet::new();
+        for connection in 1.. {
+            let (mut io, _) = listener.accept().await.unwrap();
+            let (together, count) = (Arc::clone(&together), Arc::clone(&count));
+            tasks.spawn(async move {
+                while read_request(&mut io).await.is_some() {
+                    // The first three answer once, all at the same time, so that three connections are kept.
+                    let number = count.fetch_add(1, Ordering::Relaxed);
+                    if connection <= 3 && number >= 3 {
+                        return;
+                    }
+                    if connection <= 3 {
+                        together.wait().await;
+                    }
+                    say(&mut io, &ok("x")).await;
+                }
+            });
+        }
+    });
+    let client = client(&network);
+    let first = futures::future::join_all((0..3).map(|_| client.send(get("/"), LIMITS))).await;
+    assert!(first.iter().all(Result::is_ok));
+    assert_eq!(client.send(get("/"), LIMITS).await.unwrap().body(), "x");
+    assert_eq!(seen.load(Ordering::Relaxed), 5, "once on a closed connection, once on a new one");
+}
+
+#[tokio::test]
 async fn a_request_that_may_have_taken_effect_is_never_repeated() {
     let (network, seen) = closing(true);
     let client = client(&network);
@@ -62,8 +98,7 @@ async fn a_request_that_may_have_taken_effect_is_never_repeated() {
 #[tokio::test]
 async fn a_new_connection_that_is_closed_is_no_reason_to_repeat() {
     let (network, listener) = listening(PLACE);
-    let seen = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&seen);
+    let (seen, count) = counter();
     serve(listener, move |_, _| {
         count.fetch_add(1, Ordering::Relaxed);
         None
