@@ -40,7 +40,7 @@ pub(crate) fn deploy(ctx: &mut Ctx<'_>, id: &SystemId) -> Reply {
         }
         None => return Err(Answer::not_found("Machine")),
     }
-    let choice = choose(ctx.state, id, &form)?;
+    let choice = Some(choose(ctx.state, id, &form)?);
     if status == Some(Status::Ready) {
         let agent_name = form.get("agent_name").unwrap_or_default().to_owned();
         allocate::take(ctx.state, id, ctx.user, agent_name, None, ctx.now);
@@ -48,22 +48,24 @@ pub(crate) fn deploy(ctx: &mut Ctx<'_>, id: &SystemId) -> Reply {
     start(ctx, id, &form, choice)
 }
 
-/// Begins the deployment of an allocated machine with what the settings say: power_on of such a machine.
+/// Begins the deployment of an allocated machine with what the settings say, without writing down what that was:
+/// power_on of such a machine.
 pub(crate) fn start_default(ctx: &mut Ctx<'_>, id: &SystemId, form: &Form) -> Reply {
-    let choice = choose(ctx.state, id, form)?;
-    start(ctx, id, form, choice)
+    start(ctx, id, form, None)
 }
 
-fn start(ctx: &mut Ctx<'_>, id: &SystemId, form: &Form, choice: Choice) -> Reply {
+fn start(ctx: &mut Ctx<'_>, id: &SystemId, form: &Form, choice: Option<Choice>) -> Reply {
     // Addresses are claimed now, so that exhaustion is this request's answer, but shown from the next read on.
     ctx.state.claim_addresses(id, ctx.now).map_err(|exhausted| Answer::unavailable(exhausted.text()))?;
     let result = ctx.state.next_id("scriptset");
     ctx.state.user_event(id, ctx.now, ctx.user, "User starting deployment", form.get("comment"));
     let Some(machine) = ctx.state.machine_mut(&id.0) else { return Err(Answer::not_found("Machine")) };
-    machine.osystem = choice.osystem;
-    machine.distro_series = choice.series;
-    machine.hwe_kernel = choice.kernel;
-    machine.min_hwe_kernel.get_or_insert_default();
+    if let Some(choice) = choice {
+        machine.osystem = choice.osystem;
+        machine.distro_series = choice.series;
+        machine.hwe_kernel = choice.kernel;
+        machine.min_hwe_kernel.get_or_insert_default();
+    }
     machine.user_data = form.get("user_data").map(str::to_owned);
     machine.installation_result = Some(result);
     machine.netboot = true;

@@ -111,8 +111,12 @@ pub(crate) fn disks(ctx: &mut Ctx<'_>, id: &str) -> Reply {
     match ctx.signature() {
         ("GET", None) => {
             let machine = ctx.state.machine(&id.0).ok_or_else(|| Answer::not_found("Node"))?;
-            let all: Value = machine.disks.iter().map(|disk| render::disk(machine, disk)).collect();
-            Ok(Answer::json(&all))
+            let mut all: Vec<Value> = machine.disks.iter().map(|disk| render::disk(machine, disk)).collect();
+            for disk in all.iter_mut().filter_map(Value::as_object_mut) {
+                // The one field that disks have in a machine's record but not here.
+                disk.remove("firmware_version");
+            }
+            Ok(Answer::json(&all.into()))
         }
         _ => ctx.refuse("POST, GET"),
     }

@@ -67,8 +67,7 @@ fn reserve(ctx: &mut Ctx<'_>) -> Reply {
     }
     let ip = match (asked, subnet) {
         (Some(text), _) => {
-            let ip =
-                text.parse().map_err(|_| Answer::mistake_bare("ip_address", "Enter a valid IPv4 or IPv6 address."))?;
+            let ip = text.parse().map_err(|_| Answer::mistake("ip_address", "Enter a valid IPv4 or IPv6 address."))?;
             check_free(ctx, ip)?;
             ip
         }

@@ -211,7 +211,7 @@ impl Inner {
         if matches!(then, Status::Ready | Status::New | Status::Broken) {
             machine.owner = None;
         }
-        if then == Status::Ready {
+        if then == Status::Ready && machine.status == Status::Commissioning {
             machine.restore_layout();
         }
         state.change_status(id, then, now, "");
@@ -282,7 +282,7 @@ impl Inner {
             interfaces,
             gateway: subnet.and_then(|subnet| subnet.gateway),
             dns_servers: subnet.map(|subnet| subnet.dns_servers.clone()).unwrap_or_default(),
-            image: format!("{}/{}", machine.osystem, machine.distro_series),
+            image: image(state, machine),
             install,
             metadata_url: format!("http://{}/MAAS/metadata/", self.address),
             consumer_key: machine.key.consumer.clone(),
@@ -310,6 +310,13 @@ impl Inner {
         self.perform(effects);
         released
     }
+}
+
+/// What a machine is installed with: the setting where its record has none.
+fn image(state: &State, machine: &Machine) -> String {
+    let setting = |name: &str| state.config.get(name).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+    let or = |text: &String, name: &str| if text.is_empty() { setting(name) } else { text.clone() };
+    format!("{}/{}", or(&machine.osystem, "default_osystem"), or(&machine.distro_series, "default_distro_series"))
 }
 
 /// The machine, where nothing came after the step's action.

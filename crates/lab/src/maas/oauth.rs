@@ -32,8 +32,10 @@ impl Signature {
                 }
             }
         } else {
+            // Values in a query are decoded twice: MAAS takes them as it takes those of a header.
             let from_query = request.query.iter().filter(|(name, _)| name.starts_with("oauth_"));
-            parameters.extend(from_query.cloned());
+            let decode = |value: &str| percent_decode_str(value).decode_utf8_lossy().into_owned();
+            parameters.extend(from_query.map(|(name, value)| (name.clone(), decode(value))));
         }
         Self { parameters }
     }

@@ -21,8 +21,7 @@ pub(crate) fn on(ctx: &mut Ctx<'_>, id: &SystemId) -> Reply {
     need_edit(ctx, id)?;
     let Some(machine) = ctx.state.machine(&id.0) else { return Err(Answer::not_found("Machine")) };
     if machine.status == Status::Allocated {
-        deploy::start_default(ctx, id, &form)?;
-        return Ok(machine::answer(ctx, id));
+        return deploy::start_default(ctx, id, &form);
     }
     ctx.state.user_event(id, ctx.now, ctx.user, "User powering up node", form.get("comment"));
     ctx.effects.push(Effect::PowerOn { machine: id.clone() });

@@ -38,7 +38,7 @@ pub(crate) fn machine(state: &State, machine: &Machine) -> Value {
         .find_map(|link| state.subnet(link.subnet).and_then(|subnet| subnet.gateway));
     let tags: Vec<&str> =
         state.tags.iter().filter(|tag| machine.tags.contains(&tag.id)).map(|tag| tag.name.as_str()).collect();
-    let cores: Vec<u32> = (0..machine.cpu_count).collect();
+    let cores: Vec<u32> = (0..machine.numa.0).collect();
     #[expect(clippy::cast_precision_loss, reason = "MAAS gives a float; disks are far below 2^53 bytes")]
     let storage = machine.disks.iter().map(|disk| disk.size).sum::<u64>() as f64 / 1e6;
     let hardware: serde_json::Map<String, Value> =
@@ -109,7 +109,7 @@ pub(crate) fn machine(state: &State, machine: &Machine) -> Value {
         "virtualmachine_id": null,
         "node_type": 0,
         "node_type_name": "Machine",
-        "numanode_set": [{"index": 0, "memory": machine.memory, "cores": cores, "hugepages_set": []}],
+        "numanode_set": [{"index": 0, "memory": machine.numa.1, "cores": cores, "hugepages_set": []}],
         "default_gateways": {
             "ipv4": {"gateway_ip": v4, "link_id": null},
             "ipv6": {"gateway_ip": v6, "link_id": null},

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     backend::Power,
-    maas::config,
+    maas::{config, events::Level},
     seed::{self, PowerType, Seed},
 };
 use ferrogate_model::{SystemId, Timestamp};
@@ -71,6 +71,11 @@ impl State {
         state.load_networks(seed.fabrics, seed.subnets);
         for machine in seed.machines {
             state.load_machine(machine, now);
+        }
+        let ids: Vec<SystemId> = state.machines.iter().map(|machine| machine.system_id.clone()).collect();
+        for id in ids {
+            let text = "50-maas-01-commissioning changed status from 'Pending' to 'Passed'";
+            state.event(&id, now, Level::Debug, "Script result", text);
         }
         state
     }
@@ -217,6 +222,7 @@ impl State {
             memory: seed.memory,
             disks,
             interfaces,
+            numa: (seed.cpu_count, seed.memory),
             zone,
             pool,
             tags,

@@ -168,6 +168,8 @@ pub(crate) struct Machine {
     pub(crate) architecture: String,
     pub(crate) cpu_count: u32,
     pub(crate) memory: u64,
+    /// CPUs and MiB of the one NUMA node: what commissioning found, whatever was written over it later.
+    pub(crate) numa: (u32, u64),
     pub(crate) disks: Vec<Disk>,
     pub(crate) interfaces: Vec<Interface>,
     pub(crate) zone: Id,
