@@ -8,9 +8,11 @@
 pub mod answers;
 pub mod args;
 pub mod config;
+pub mod dns;
 pub mod error;
 pub mod files;
 pub mod host;
+pub mod probes;
 pub mod prompt;
 pub mod questions;
 pub mod run;
