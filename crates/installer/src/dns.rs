@@ -17,8 +17,6 @@ const TRY_DEADLINE: Duration = Duration::from_secs(2);
 const TRIES: usize = 3;
 /// Longest answer that is read; larger ones are cut by the server and say so.
 const MAX_ANSWER: usize = 4096;
-/// Where this host's resolver is described.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// What a DNS server said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +74,7 @@ impl Resolver {
                             RData::A(a) => Some(IpAddr::V4(a.0)),
                             RData::AAAA(aaaa) => Some(IpAddr::V6(aaaa.0)),
                             _ => None,
-                        }))
+                        }));
                     }
                     ResponseCode::NXDomain => return Answer::NoSuchName,
                     _ => return Answer::NotItsZone,
@@ -87,13 +85,10 @@ impl Resolver {
         Answer::Addresses(found)
     }
 
-    /// Whether the zone of a domain can be asked about from here. [`Answer::Addresses`] stands for yes.
+    /// Whether the servers that were named answer for the zone of a domain. [`Answer::Addresses`] stands for yes. This
+    /// host's own resolver cannot be asked that: it answers about names only.
     pub async fn zone(&self, domain: &str) -> Answer {
-        let servers = if self.servers.is_empty() { system_servers() } else { self.servers.clone() };
-        if servers.is_empty() {
-            return Answer::NoAnswer(format!("{RESOLV_CONF} names no DNS server"));
-        }
-        match ask_any(&servers, domain, RecordType::SOA).await {
+        match ask_any(&self.servers, domain, RecordType::SOA).await {
             Ok(message) => match message.metadata.response_code {
                 ResponseCode::NoError if message.answers.iter().any(|record| matches!(record.data, RData::SOA(_))) => {
                     Answer::Addresses(Vec::new())
@@ -146,19 +141,6 @@ async fn ask(server: SocketAddr, name: &str, kind: RecordType) -> io::Result<Mes
     }
 }
 
-/// The servers that this host's resolver asks.
-fn system_servers() -> Vec<SocketAddr> {
-    std::fs::read_to_string(RESOLV_CONF).map(|text| name_servers(&text)).unwrap_or_default()
-}
-
-fn name_servers(text: &str) -> Vec<SocketAddr> {
-    text.lines()
-        .filter_map(|line| line.trim().strip_prefix("nameserver"))
-        .filter_map(|address| address.trim().parse::<IpAddr>().ok())
-        .map(|address| SocketAddr::new(address, 53))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,11 +170,5 @@ mod tests {
         assert_eq!(resolver.addresses("node01.other.example").await, Answer::NotItsZone);
         let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         assert!(matches!(Resolver::new(vec![closed]).zone("maas").await, Answer::NoAnswer(_)));
-    }
-
-    #[test]
-    fn the_hosts_servers_are_read() {
-        let text = "# comment\nsearch maas\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nnameserver ::1\n";
-        assert_eq!(name_servers(text), ["10.0.0.2:53".parse().unwrap(), "[::1]:53".parse::<SocketAddr>().unwrap()]);
     }
 }

@@ -82,7 +82,7 @@ impl SiteProbes {
 impl Probes for SiteProbes {
     async fn look(&self, look: Look, answers: &Answers) -> Finding {
         let deadline = if look == Look::MaasKey { INVENTORY_DEADLINE } else { LOOK_DEADLINE };
-        let looking = async {
+        let looking = Box::pin(async {
             match look {
                 Look::Plane => match self.plane(answers) {
                     Ok(client) => reach_plane(&client).await,
@@ -95,14 +95,14 @@ impl Probes for SiteProbes {
                     Err(problem) => Finding::Bad(problem),
                 },
                 Look::MaasKey => match self.maas(answers, answers.or_default(Question::MaasKey)) {
-                    Ok(maas) => match inventory(&maas).await {
+                    Ok(maas) => match Box::pin(inventory(&maas)).await {
                         Ok((seen, inventory)) => Finding::Inventory(seen, inventory),
                         Err(error) => Finding::Bad(Problem::of(&error)),
                     },
                     Err(problem) => Finding::Bad(problem),
                 },
             }
-        };
+        });
         tokio::time::timeout(deadline, looking).await.unwrap_or_else(|_| {
             let problem = Problem::new(format!("{}: no answer within {} s", look.title(), deadline.as_secs()));
             Finding::Unreached(problem.hint("check that a firewall lets this host through"))
@@ -178,7 +178,7 @@ pub(crate) async fn check_account(client: &Client, email: String, password: Secr
 async fn reach_maas(maas: &ferrogate_maas::Client) -> Finding {
     match maas.version().await {
         Ok(version) => Finding::Good(format!("MAAS {} answers", version.version)),
-        Err(error) if matches!(error.failure, MaasFailure::KeyRefused) => Finding::Good("MAAS answers".into()),
+        Err(error) if matches!(*error.failure, MaasFailure::KeyRefused) => Finding::Good("MAAS answers".into()),
         Err(error) if error.fault() == Fault::Network => Finding::Unreached(Problem::of(&error)),
         Err(error) => Finding::Bad(Problem::of(&error)),
     }

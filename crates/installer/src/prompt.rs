@@ -106,6 +106,14 @@ pub trait Prompter: Send {
     /// Waits until the person wants to go back or to leave, while something is being looked at.
     async fn interrupted(&mut self) -> io::Result<Reply<()>>;
 
+    /// Gives the keyboard back, so that Ctrl-C is a signal again; the next question takes it anew.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    fn release(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Forgets what the question before left on the screen, where the terminal can.
     fn step_back(&mut self) -> io::Result<()> {
         Ok(())

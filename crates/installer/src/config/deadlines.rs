@@ -16,12 +16,20 @@ pub struct Deadlines {
     pub register: Duration,
     /// Until every machine is given back.
     pub cleanup: Duration,
+    /// How long to go on trying where a person seems to be needed; much passes by itself, such as a MAAS that restarts.
+    pub blocked: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
-        Self { overall: minutes(120), machines: minutes(90), register: minutes(15), cleanup: minutes(30) }
+        Self {
+            overall: minutes(120),
+            machines: minutes(90),
+            register: minutes(15),
+            cleanup: minutes(30),
+            blocked: minutes(3),
+        }
     }
 }
 

@@ -90,6 +90,7 @@ struct DeadlinesSection {
     machines: Text,
     register: Text,
     cleanup: Text,
+    blocked: Text,
 }
 
 /// A configuration file that was read. Its secrets are still sealed.
@@ -282,6 +283,7 @@ impl Sections {
             ("machines", &section.machines, &mut extras.deadlines.machines),
             ("register", &section.register, &mut extras.deadlines.register),
             ("cleanup", &section.cleanup, &mut extras.deadlines.cleanup),
+            ("blocked", &section.blocked, &mut extras.deadlines.blocked),
         ] {
             if let Some(text) = text {
                 let parsed = deadlines::parse(&text.value);

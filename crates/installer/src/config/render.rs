@@ -13,7 +13,7 @@ pub fn render(answers: &Answers, extras: &Extras, sealer: &Sealer, path: &Path, 
     let at = now.strftime("%Y-%m-%d %H:%M UTC");
     let file = path.display();
     let dns: Vec<_> = extras.dns_servers.iter().map(|server| quoted(&server.to_string())).collect();
-    let Deadlines { overall, machines, register, cleanup } = extras.deadlines;
+    let Deadlines { overall, machines, register, cleanup, blocked } = extras.deadlines;
     let mut text = format!(
         "# Gateway `{name}`: what `ferrogate install` was told on {at}.\n\
          #\n\
@@ -72,12 +72,13 @@ pub fn render(answers: &Answers, extras: &Extras, sealer: &Sealer, path: &Path, 
     );
     let _ = write!(
         text,
-        "\ninstaller:\n  dns_servers: [{dns}]   # instead of this host's own, such as [10.11.12.13]\n  deadlines:\n    overall: {overall}\n    machines: {machines}   # until every machine runs the gateway\n    register: {register}   # from then until the plane calls it healthy\n    cleanup: {cleanup}\n",
+        "\ninstaller:\n  dns_servers: [{dns}]   # instead of this host's own, such as [10.11.12.13]\n  deadlines:\n    overall: {overall}\n    machines: {machines}   # until every machine runs the gateway\n    register: {register}   # from then until the plane calls it healthy\n    cleanup: {cleanup}\n    blocked: {blocked}   # how long to go on trying where a person seems to be needed\n",
         dns = dns.join(", "),
         overall = describe(overall),
         machines = describe(machines),
         register = describe(register),
         cleanup = describe(cleanup),
+        blocked = describe(blocked),
     );
     text
 }

@@ -9,14 +9,15 @@ use super::{
 use async_trait::async_trait;
 use console::Term;
 use secrecy::SecretString;
-use std::io;
+use std::io::{self, IsTerminal};
 use zeroize::Zeroize;
 
 /// A person at a terminal: keys from standard input, screen on standard error.
 #[derive(Debug)]
 pub struct Terminal {
     term: Term,
-    keyboard: Keyboard,
+    /// Taken by the first question, given back by [`Prompter::release`].
+    keyboard: Option<Keyboard>,
     glyphs: Glyphs,
     /// Line of the cursor within what is drawn at present.
     drawn: Option<usize>,
@@ -33,11 +34,23 @@ impl Terminal {
     /// Standard input or standard error is not a terminal.
     pub fn open() -> io::Result<Self> {
         let term = Term::stderr();
-        if !term.is_term() {
-            return Err(io::Error::new(io::ErrorKind::NotConnected, "standard error is not a terminal"));
+        if !term.is_term() || !io::stdin().is_terminal() {
+            return Err(io::Error::new(io::ErrorKind::NotConnected, "not a terminal"));
         }
         let glyphs = Glyphs::detect(&term);
-        Ok(Self { term, keyboard: Keyboard::take()?, glyphs, drawn: None, working: false, left: vec![0] })
+        Ok(Self { term, keyboard: None, glyphs, drawn: None, working: false, left: vec![0] })
+    }
+
+    async fn key(&mut self) -> io::Result<Key> {
+        let keyboard = match self.keyboard.take() {
+            Some(keyboard) => keyboard,
+            None => Keyboard::take()?,
+        };
+        self.keyboard.insert(keyboard).key().await
+    }
+
+    fn has_more(&self) -> bool {
+        self.keyboard.as_ref().is_some_and(Keyboard::has_more)
     }
 
     fn size(&self) -> Size {
@@ -87,11 +100,11 @@ impl Terminal {
     ) -> io::Result<Reply<String>> {
         let mut field = Field { text: initial.chars().collect(), cursor: initial.chars().count() };
         loop {
-            if !self.keyboard.has_more() {
+            if !self.has_more() {
                 let drawing = view::field(heading, &field, hidden, earlier, self.glyphs, self.size());
                 self.draw(&drawing)?;
             }
-            match self.keyboard.key().await? {
+            match self.key().await? {
                 Key::Enter => {
                     self.erase()?;
                     let text = field.text.iter().collect();
@@ -180,11 +193,11 @@ impl Prompter for Terminal {
         let mut list = List { filter: String::new(), at: at.min(choices.len().saturating_sub(1)) };
         loop {
             let size = self.size();
-            if !self.keyboard.has_more() {
+            if !self.has_more() {
                 let drawing = view::list(heading, choices, &list, self.glyphs, size);
                 self.draw(&drawing)?;
             }
-            let reply = match self.keyboard.key().await? {
+            let reply = match self.key().await? {
                 Key::Enter if list.visible(choices).is_empty() => continue,
                 Key::Enter => Reply::Value(list.at),
                 Key::Back if !list.filter.is_empty() => {
@@ -265,13 +278,19 @@ impl Prompter for Terminal {
 
     async fn interrupted(&mut self) -> io::Result<Reply<()>> {
         loop {
-            match self.keyboard.key().await? {
+            match self.key().await? {
                 Key::Back => return Ok(Reply::Back),
                 Key::Quit => return Ok(Reply::Quit),
                 // What is typed ahead here would land in a question that is not yet on the screen.
                 _ => {}
             }
         }
+    }
+
+    fn release(&mut self) -> io::Result<()> {
+        self.erase()?;
+        self.keyboard = None;
+        Ok(())
     }
 
     fn step_back(&mut self) -> io::Result<()> {
