@@ -1,6 +1,8 @@
 //! What every part of a running plane shares.
 
-use crate::{app::artifacts::Artifacts, auth::limits::Limits, metrics::Metrics, site::SiteNetwork};
+use crate::{
+    app::artifacts::Artifacts, auth::limits::Limits, kubernetes::Identities, metrics::Metrics, site::SiteNetwork,
+};
 use bytes::Bytes;
 use ferrogate_model::{Clock, Timestamp, release::Release};
 use ferrogate_store::{Store, StoreError, events::Event};
@@ -43,6 +45,8 @@ pub struct Context {
     pub closing: CancellationToken,
     /// How often things may be tried.
     pub(crate) limits: Limits,
+    /// Certificates with which the plane speaks to clusters.
+    pub(crate) identities: Identities,
     /// The OpenAPI document.
     pub(crate) document: Bytes,
     pub(crate) nudge: watch::Sender<()>,

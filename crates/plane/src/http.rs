@@ -9,6 +9,7 @@ mod examples;
 mod extract;
 mod gateways;
 mod guard;
+mod kubernetes;
 mod pages;
 mod pairing;
 pub(crate) mod routes;
@@ -45,6 +46,7 @@ fn described() -> OpenApiRouter<Ctx> {
 pub(crate) fn router(context: &Ctx) -> Router {
     let (api, _) = described().split_for_parts();
     api.merge(pages::router())
+        .merge(kubernetes::router())
         .fallback(|| async { Failure::new(404, "no_such_path", "there is nothing here") })
         .layer(middleware::from_fn_with_state(Arc::clone(context), guard::guard))
         .with_state(Arc::clone(context))

@@ -10,6 +10,7 @@ pub mod context;
 mod failure;
 mod files;
 mod http;
+mod kubernetes;
 mod metrics;
 mod release;
 pub mod server;

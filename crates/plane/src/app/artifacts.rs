@@ -34,6 +34,9 @@ const MAX_SIZE: u64 = 2 * 1024 * 1024 * 1024;
 /// Publishers send us on to where the file really lies.
 const MAX_REDIRECTS: usize = 5;
 
+/// How a download ended; `None` while it runs.
+type Ended = Option<Result<(), String>>;
+
 /// The files of all releases in use.
 #[derive(Debug)]
 pub struct Artifacts {
@@ -41,7 +44,7 @@ pub struct Artifacts {
     folders: Vec<PathBuf>,
     cache: PathBuf,
     client: HttpClient,
-    downloads: Mutex<HashMap<String, watch::Receiver<Option<Result<(), String>>>>>,
+    downloads: Mutex<HashMap<String, watch::Receiver<Ended>>>,
     checked: Mutex<HashMap<PathBuf, Checked>>,
     tasks: TaskTracker,
 }
@@ -99,7 +102,7 @@ impl Artifacts {
         for folder in &self.folders {
             let name = Path::new(path).file_name().map(|name| folder.join(name));
             for candidate in [Some(folder.join(path)), name].into_iter().flatten() {
-                if let Some(opened) = self.from_folder(&candidate, &artifact).await? {
+                if let Some(opened) = self.in_folder(&candidate, &artifact).await? {
                     return Ok(opened);
                 }
             }
@@ -119,7 +122,7 @@ impl Artifacts {
     }
 
     /// A file of a folder, where it is there and what the release says it is.
-    async fn from_folder(&self, path: &Path, artifact: &Artifact) -> Outcome<Option<Opened>> {
+    async fn in_folder(&self, path: &Path, artifact: &Artifact) -> Outcome<Option<Opened>> {
         let Ok(metadata) = fs::metadata(path).await else { return Ok(None) };
         if !metadata.is_file() {
             return Ok(None);

@@ -16,10 +16,6 @@ use ferrogate_store::{
 use futures::{Stream, stream};
 use std::{fmt::Write as _, net::IpAddr, sync::Arc};
 
-/// Marks an answer whose audit row was written already, by whoever knew more.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Written;
-
 /// What is written of a request.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {

@@ -252,7 +252,7 @@ async fn accepted(
     message: String,
 ) -> Outcome<ClusterAccepted> {
     let now = context.now();
-    let operation = operations::new(who.tenant, kind, cluster.id, who.user, now);
+    let operation = operations::new(who.tenant, kind, cluster.id, &who.user, now);
     ferrogate_store::operations::insert(&mut tx, &operation).await?;
     let event = events::new(who.tenant, cluster.id, Severity::Info, reason, message, now);
     ferrogate_store::events::append_in(&mut tx, &[event]).await?;

@@ -73,7 +73,7 @@ pub(crate) async fn delete(context: &Context, who: &Principal, gateway: &str) ->
         let reason = "the gateway is deleted";
         ferrogate_store::operations::transition(&mut tx, operation.id, OperationState::Cancelled, reason, now).await?;
     }
-    let operation = operations::new(who.tenant, OperationKind::DeleteGateway, gateway.id, who.user, now);
+    let operation = operations::new(who.tenant, OperationKind::DeleteGateway, gateway.id, &who.user, now);
     ferrogate_store::operations::insert(&mut tx, &operation).await?;
     let event = events::new(who.tenant, gateway.id, Severity::Info, "DeletionRequested", reason, now);
     ferrogate_store::events::append_in(&mut tx, &[event]).await?;

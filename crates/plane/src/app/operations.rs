@@ -19,7 +19,7 @@ pub(crate) fn new(
     tenant: TenantId,
     kind: OperationKind,
     subject: impl Into<Subject>,
-    created_by: impl ToString,
+    created_by: &dyn std::fmt::Display,
     now: Timestamp,
 ) -> operations::Operation {
     operations::Operation {

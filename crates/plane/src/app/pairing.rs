@@ -165,7 +165,7 @@ pub(crate) async fn pair(context: &Context, call: &Call, request: PairRequest) -
     let gateway = gateway_record(context, &request, ids, tenant, &token, now)?;
     gateways::insert(&mut tx, &gateway).await?;
     clusters::insert(&mut tx, &cluster_record(context, &gateway, spec, materials.clone(), now)).await?;
-    let operation = operations::new(tenant, OperationKind::InstallGateway, ids.0, ids.0, now);
+    let operation = operations::new(tenant, OperationKind::InstallGateway, ids.0, &ids.0, now);
     ferrogate_store::operations::insert(&mut tx, &operation).await?;
     let paired = events::new(tenant, ids.0, Severity::Info, "Paired", "an installer began to build this gateway", now);
     ferrogate_store::events::append_in(&mut tx, &[paired]).await?;

@@ -83,7 +83,7 @@ fn would_take(mut ready: Vec<Machine>, spec: &ClusterSpec, release: &Release) ->
             let found = ready
                 .iter()
                 .position(|machine| fits(machine) && in_zone(machine))
-                .or_else(|| ready.iter().position(|machine| fits(machine)));
+                .or_else(|| ready.iter().position(fits));
             let Some(found) = found else { break };
             let machine = ready.remove(found);
             taken.push(PlannedMachine {

@@ -27,7 +27,7 @@ impl Call {
     }
 
     /// Says what the request is about: an id that is not in its path.
-    pub(crate) fn about(&self, subject: impl ToString) {
+    pub(crate) fn about(&self, subject: impl std::fmt::Display) {
         let _ = self.subject.set(subject.to_string());
     }
 

@@ -10,6 +10,7 @@ use crate::{
     auth::{Call, Caller, authenticate},
     context::Context,
     failure::{Failure, Outcome},
+    kubernetes,
     server::Peer,
 };
 use axum::{
@@ -24,6 +25,8 @@ use tracing::Instrument as _;
 
 /// How long a handler of the API may take until it begins to answer. Waits inside it end sooner and say more.
 const DEADLINE: Duration = Duration::from_secs(90);
+/// What everybody may read; a wrong path there is a typing error, not a refusal.
+const OPEN_READS: [&str; 3] = ["artifact.read", "page.read", "document.read"];
 /// Carries the request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -57,8 +60,13 @@ struct Visit {
 }
 
 impl Visit {
+    /// Whether the request changes something of ours.
     fn changes(&self) -> bool {
-        !(self.method.is_safe() || self.path.starts_with(ferrogate_api::KUBERNETES_PREFIX))
+        !self.method.is_safe() && !self.is_kubernetes()
+    }
+
+    fn is_kubernetes(&self) -> bool {
+        self.path.starts_with(ferrogate_api::KUBERNETES_PREFIX)
     }
 
     async fn pass(self, mut request: Request, next: Next) -> Response {
@@ -66,6 +74,8 @@ impl Visit {
         let from = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip());
         let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
         let found = routes::find(&self.method, matched.as_deref());
+        let is_audited = self.changes()
+            || self.is_kubernetes() && kubernetes::is_audited(&self.method, &self.path, request.headers());
         let admitted = self.admit(found, request.headers(), from).await;
         let (caller, outcome) = match admitted {
             Ok((_, caller)) => (caller, Ok(())),
@@ -86,9 +96,10 @@ impl Visit {
         };
         self.context.metrics.request(action, response.status().as_u16(), started.elapsed());
         let code = response.extensions().get::<Failed>().map(|Failed(failure)| failure.problem().code.clone());
-        let is_written = response.extensions().get::<audit::Written>().is_some();
-        if !is_written {
-            self.audit(action, &call, response.status().as_u16(), code.as_deref()).await;
+        let status = response.status().as_u16();
+        let is_refusal = matches!(status, 401 | 403 | 404 | 429) && !OPEN_READS.contains(&action);
+        if is_audited || is_refusal && code.is_some() {
+            self.audit(action, &call, status, code.as_deref()).await;
         }
         self.dress(response)
     }
@@ -144,17 +155,17 @@ impl Visit {
         } else {
             tracing::debug!(status = response.status().as_u16(), code, cause, "a request was refused");
         }
-        let mut finished = answer::problem(&failure, &self.request_id);
+        let mut finished = if self.is_kubernetes() {
+            answer::status(&failure, &self.request_id)
+        } else {
+            answer::problem(&failure, &self.request_id)
+        };
         finished.extensions_mut().insert(Failed(failure));
         finished
     }
 
-    /// Writes the audit row of a request that changes something, or that was refused.
+    /// Writes the audit row of the request.
     async fn audit(&self, action: &str, call: &Call, status: u16, code: Option<&str>) {
-        let is_refusal = matches!(status, 401 | 403 | 404 | 429) && action != "artifact.read";
-        if !(self.changes() || is_refusal) {
-            return;
-        }
         let record = Record {
             action,
             request: format!("{} {}", self.method, self.path),

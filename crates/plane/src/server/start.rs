@@ -161,6 +161,7 @@ async fn context(options: &Options, store: Store, identity: &Identity, public_ur
         tasks,
         closing: CancellationToken::new(),
         limits: Default::default(),
+        identities: Default::default(),
         document: http::openapi().into(),
         nudge: watch::Sender::new(()),
         events: watch::Sender::new(()),
