@@ -157,9 +157,58 @@ impl Lab {
     /// # Errors
     /// A part could not listen, or every loopback subnet is taken.
     pub async fn start(options: LabOptions) -> Result<Self, LabError> {
-        let address = SocketAddr::from(([127, 20, 1, 2], MAAS_PORT));
-        drop(options);
-        Err(LabError::Listen { part: "MAAS", address, source: io::ErrorKind::Unsupported.into() })
+        let in_memory = options.network.is_some();
+        let (subnet, claim) =
+            if in_memory { (Ipv4Net::new_assert(Ipv4Addr::new(10, 20, 0, 0), 24), None) } else { claim_subnet()? };
+        let network = options.network.unwrap_or_else(Network::sockets);
+        let host = |n: u8| {
+            let [a, b, c, _] = subnet.network().octets();
+            IpAddr::from([a, b, c, n])
+        };
+        let listen = |part, address| move |source| LabError::Listen { part, address, source };
+        let seed = options.seed.unwrap_or_else(|| Seed::demo(IpNet::V4(subnet)));
+        let domains = seed.domains.iter().map(|domain| domain.name.to_lowercase()).collect();
+        let zone = Arc::new(SiteZone { maas: OnceLock::new(), domains });
+        let machines = SimulatedMachines::new(SimulatedOptions {
+            network: network.clone(),
+            zone: Arc::clone(&zone) as Arc<dyn Zone>,
+            reach: options.closed.then(|| vec![IpNet::V4(subnet)]),
+            programs: options.programs,
+            clock: Arc::clone(&options.clock),
+            boot_time: options.boot_time,
+            timing: options.timing,
+            folder: options.folder,
+        });
+        let at = SocketAddr::new(host(2), MAAS_PORT);
+        let maas = Maas::start(crate::maas::Options {
+            network: network.clone(),
+            listen: at,
+            seed,
+            backend: Some(Arc::clone(&machines) as Arc<dyn crate::Backend>),
+            speed: options.speed,
+            clock: options.clock,
+            deploy_timeout: options.deploy_timeout,
+        })
+        .await
+        .map_err(listen("MAAS", at))?;
+        // Set once, here: nobody else has the cell.
+        let _ = zone.maas.set(maas.clone());
+        let at = SocketAddr::new(host(3), PROXY_PORT);
+        let proxy = Proxy::start(ProxyOptions {
+            network: network.clone(),
+            listen: at,
+            credentials: options.proxy_credentials,
+            hosts: options.proxy_hosts,
+        })
+        .map_err(listen("proxy", at))?;
+        let zone: Arc<dyn Zone> = zone;
+        let dns = if in_memory {
+            None
+        } else {
+            let at = SocketAddr::new(host(2), DNS_PORT);
+            Some(DnsServer::start(at, Arc::clone(&zone)).await.map_err(listen("DNS", at))?)
+        };
+        Ok(Self { subnet, network, maas, machines, proxy, dns, zone, _claim: claim })
     }
 
     /// The site's subnet.
@@ -226,6 +275,7 @@ impl Lab {
 
     /// Stops everything and removes every file of the machines.
     pub async fn shutdown(self) {
+        self.maas.shutdown().await;
         self.machines.shutdown().await;
         self.proxy.stop().await;
         if let Some(dns) = self.dns {

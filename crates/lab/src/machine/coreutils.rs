@@ -119,7 +119,7 @@ fn install(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(
     if machine.disk.is_dir(&to) {
         to = format!("{}/{}", to.trim_end_matches('/'), from.rsplit('/').next().unwrap_or_default());
     }
-    let content = machine.disk.read(from).map_err(said(from))?;
+    let content = if from == "/dev/null" { Vec::new() } else { machine.disk.read(from).map_err(said(from))? };
     let parent = to.rsplit_once('/').map_or("/", |(parent, _)| parent);
     if !parents && !parent.is_empty() && !machine.disk.is_dir(parent) {
         return Err(format!("cannot create regular file '{to}': no such file or directory"));
@@ -250,6 +250,8 @@ mod tests {
         assert_eq!(run_line(&machine, "install -D -m 0755 /tmp/a /usr/local/lib/a"), Exit::SUCCESS);
         assert_eq!(machine.disk.stat("/usr/local/lib/a").unwrap(), (1, 0o755));
         assert_eq!(run_line(&machine, "install -d -m 0700 /var/lib/x"), Exit::SUCCESS);
+        assert_eq!(run_line(&machine, "install -D -m 0644 /dev/null /var/lib/y/done"), Exit::SUCCESS);
+        assert_eq!(machine.disk.stat("/var/lib/y/done").unwrap(), (0, 0o644));
         assert_eq!(run_line(&machine, "mkdir /q/r").code, 1);
         assert_eq!(run_line(&machine, "mkdir -p /q/r"), Exit::SUCCESS);
         assert_eq!(run_line(&machine, "chmod 0600 /usr/local/lib/a"), Exit::SUCCESS);

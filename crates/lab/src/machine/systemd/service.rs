@@ -163,7 +163,7 @@ async fn attempt(machine: &Arc<Machine>, entry: &Entry) -> Ended {
         }
         return Ended::Success;
     }
-    main_process(machine, entry, &environment).await
+    Box::pin(main_process(machine, entry, &environment)).await
 }
 
 /// Runs the one process of a service that stays.

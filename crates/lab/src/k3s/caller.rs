@@ -1,0 +1,90 @@
+//! How a kubelet calls the API: over the network, with its own certificate, on whichever server answers.
+
+use bytes::Bytes;
+use ferrogate_model::fault::chain;
+use ferrogate_net::{HttpClient, Limits};
+use http::{Method, Request, header};
+use serde_json::Value;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// How long one server may take for an answer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A call that did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// The status, where there was an answer.
+    pub(super) status: Option<u16>,
+    pub(super) why: String,
+}
+
+/// Calls the API servers of one cluster.
+#[derive(Debug)]
+pub(super) struct Caller {
+    client: HttpClient,
+    /// Addresses without a slash at the end; the one that last answered first.
+    servers: Mutex<Vec<String>>,
+}
+
+impl Caller {
+    pub(super) fn new(client: HttpClient, server: &str) -> Self {
+        Self { client, servers: Mutex::new(vec![server.trim_end_matches('/').to_owned()]) }
+    }
+
+    fn servers(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns of further servers.
+    pub(super) fn learn(&self, addresses: impl IntoIterator<Item = String>) {
+        let mut servers = self.servers();
+        for address in addresses {
+            if !servers.contains(&address) {
+                servers.push(address);
+            }
+        }
+    }
+
+    /// Calls; a call that one server could not take is tried on the next.
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+        let servers = self.servers().clone();
+        let mut failed = Failed { status: None, why: "no server is known".into() };
+        for server in servers {
+            match self.one(&server, &method, path, body).await {
+                Err(error) if error.status.is_none_or(|status| status >= 500) => failed = error,
+                result => {
+                    let mut servers = self.servers();
+                    if let Some(at) = servers.iter().position(|known| *known == server) {
+                        servers[..=at].rotate_right(1);
+                    }
+                    return result;
+                }
+            }
+        }
+        Err(failed)
+    }
+
+    async fn one(&self, server: &str, method: &Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+        let media =
+            if *method == Method::PATCH { "application/strategic-merge-patch+json" } else { "application/json" };
+        let nothing = |why: String| Failed { status: None, why };
+        let request = Request::builder()
+            .method(method.clone())
+            .uri(format!("{server}{path}"))
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, media)
+            .body(body.map(|body| Bytes::from(body.to_string())).unwrap_or_default())
+            .map_err(|error| nothing(error.to_string()))?;
+        let limits = Limits { deadline: DEADLINE, ..Limits::default() };
+        let answer = self.client.send(request, limits).await.map_err(|error| nothing(chain(&error)))?;
+        let value: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        if answer.status().is_success() {
+            return Ok(value);
+        }
+        let why = value["message"].as_str().unwrap_or("no reason given").to_owned();
+        Err(Failed { status: Some(answer.status().as_u16()), why })
+    }
+}

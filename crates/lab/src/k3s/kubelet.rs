@@ -1,0 +1,111 @@
+//! The kubelet: announces its node, renews its lease, runs the pods that are bound to it.
+
+mod node;
+mod pods;
+mod probe;
+
+use super::{Timing, caller::Caller, config::Taint};
+use crate::machine::Machine;
+use http::Method;
+use serde_json::{Value, json};
+use std::{net::IpAddr, sync::Arc};
+
+/// What a kubelet is started with.
+pub(super) struct Kubelet {
+    pub(super) machine: Arc<Machine>,
+    pub(super) caller: Caller,
+    pub(super) name: String,
+    pub(super) address: IpAddr,
+    /// Such as `v1.34.2+k3s1`.
+    pub(super) version: String,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) taints: Vec<Taint>,
+    /// Whether an API server runs beside it.
+    pub(super) is_server: bool,
+    pub(super) timing: Timing,
+}
+
+impl Kubelet {
+    /// Works until it is dropped. `registered` is called once, when the node is known to the API.
+    pub(super) async fn run(self: Arc<Self>, registered: impl FnOnce()) {
+        let mut registered = Some(registered);
+        let mut pods = pods::Pods::new(Arc::clone(&self));
+        let mut complained = String::new();
+        loop {
+            match self.round(&mut pods).await {
+                Ok(()) => {
+                    if let Some(registered) = registered.take() {
+                        self.machine.console.say("k3s", format!("node {} registered", self.name));
+                        registered();
+                    }
+                    complained.clear();
+                }
+                Err(why) => {
+                    if complained != why {
+                        self.machine.console.say("k3s", format!("kubelet: {why}"));
+                        complained = why;
+                    }
+                }
+            }
+            tokio::time::sleep(self.timing.heartbeat).await;
+        }
+    }
+
+    async fn round(&self, pods: &mut pods::Pods) -> Result<(), String> {
+        self.heartbeat().await?;
+        let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", self.name);
+        let list = self.caller.call(Method::GET, &path, None).await.map_err(|failed| failed.why)?;
+        pods.sync(list["items"].as_array().map(Vec::as_slice).unwrap_or_default()).await;
+        let endpoints = self.caller.call(Method::GET, "/api/v1/namespaces/default/endpoints/kubernetes", None).await;
+        if let Ok(endpoints) = endpoints {
+            let addresses = endpoints["subsets"][0]["addresses"].as_array().into_iter().flatten();
+            let addresses = addresses.filter_map(|address| address["ip"].as_str()?.parse::<IpAddr>().ok());
+            self.caller
+                .learn(addresses.map(|ip| format!("https://{}", std::net::SocketAddr::new(ip, super::API_PORT))));
+        }
+        Ok(())
+    }
+
+    /// Creates the node or tells that it is well, and renews its lease.
+    async fn heartbeat(&self) -> Result<(), String> {
+        let path = format!("/api/v1/nodes/{}", self.name);
+        let status = json!({"status": self.node_status()});
+        match self.caller.call(Method::PATCH, &format!("{path}/status"), Some(&status)).await {
+            Ok(node) => self.keep_taints_off(&path, &node).await?,
+            Err(failed) if failed.status == Some(404) => {
+                let node = self.node();
+                self.caller.call(Method::POST, "/api/v1/nodes", Some(&node)).await.map_err(|failed| failed.why)?;
+            }
+            Err(failed) => return Err(failed.why),
+        }
+        let now = format!("{:.6}", self.machine.clock.now());
+        let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+        let spec = json!({"holderIdentity": self.name, "leaseDurationSeconds": 40, "renewTime": now});
+        let lease = format!("{leases}/{}", self.name);
+        let renewed = self.caller.call(Method::PATCH, &lease, Some(&json!({"spec": spec}))).await;
+        match renewed {
+            Ok(_) => Ok(()),
+            Err(failed) if failed.status == Some(404) => {
+                let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                    "metadata": {"name": self.name, "namespace": "kube-node-lease"}, "spec": spec});
+                self.caller.call(Method::POST, leases, Some(&lease)).await.map(|_| ()).map_err(|failed| failed.why)
+            }
+            Err(failed) => Err(failed.why),
+        }
+    }
+
+    /// Takes away the taints that the node controller gave a node that was silent.
+    async fn keep_taints_off(&self, path: &str, node: &Value) -> Result<(), String> {
+        let taints = node["spec"]["taints"].as_array().cloned().unwrap_or_default();
+        let of_silence = |taint: &Value| {
+            let key = taint["key"].as_str().unwrap_or_default();
+            key == "node.kubernetes.io/unreachable" || key == "node.kubernetes.io/not-ready"
+        };
+        if !taints.iter().any(of_silence) {
+            return Ok(());
+        }
+        let kept: Vec<Value> = taints.into_iter().filter(|taint| !of_silence(taint)).collect();
+        let patch = json!({"spec": {"taints": kept}});
+        self.caller.call(Method::PATCH, path, Some(&patch)).await.map(|_| ()).map_err(|failed| failed.why)
+    }
+}

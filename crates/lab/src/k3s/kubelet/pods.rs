@@ -1,0 +1,90 @@
+//! The pods of one node.
+
+mod container;
+
+use super::Kubelet;
+use container::Outcome;
+use http::Method;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What runs here, by the pod's uid.
+pub(super) struct Pods {
+    kubelet: Arc<Kubelet>,
+    running: BTreeMap<String, Running>,
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The machine lost its power, or the pod is gone.
+        self.stop.cancel();
+        self.task.abort();
+    }
+}
+
+impl Pods {
+    pub(super) fn new(kubelet: Arc<Kubelet>) -> Self {
+        Self { kubelet, running: BTreeMap::new() }
+    }
+
+    /// Makes what runs agree with the pods that the API has for this node.
+    pub(super) async fn sync(&mut self, pods: &[Value]) {
+        let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        self.running.retain(|known, _| pods.iter().any(|pod| uid(pod) == *known));
+        for pod in pods {
+            let id = uid(pod);
+            if pod["metadata"]["deletionTimestamp"].is_string() {
+                self.end(&id, pod).await;
+            } else if !self.running.contains_key(&id) {
+                let stop = CancellationToken::new();
+                let work = container::run(Arc::clone(&self.kubelet), pod.clone(), stop.clone());
+                self.running.insert(id, Running { stop, task: tokio::spawn(work) });
+            }
+        }
+    }
+
+    /// Asks a pod to end, and removes it from the API once it has.
+    async fn end(&mut self, id: &str, pod: &Value) {
+        if let Some(running) = self.running.get_mut(id) {
+            running.stop.cancel();
+            if !running.task.is_finished() {
+                let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(30);
+                let grace = std::time::Duration::from_secs(grace);
+                let _ = tokio::time::timeout(grace, &mut running.task).await;
+            }
+        }
+        self.running.remove(id);
+        let body = json!({"gracePeriodSeconds": 0});
+        let _ = self.kubelet.caller.call(Method::DELETE, &path(pod), Some(&body)).await;
+    }
+}
+
+/// The pod's own path in the API.
+fn path(pod: &Value) -> String {
+    let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();
+    format!("/api/v1/namespaces/{}/pods/{}", text("namespace"), text("name"))
+}
+
+/// Tells the API how a pod is.
+async fn tell(kubelet: &Kubelet, pod: &Value, state: &Outcome) {
+    let now = crate::k3s::objects::time(kubelet.machine.clock.now());
+    let condition = |kind: &str, ok: bool| json!({"type": kind, "status": if ok { "True" } else { "False" }, "lastTransitionTime": now});
+    let address = kubelet.address.to_string();
+    let status = json!({"status": {
+        "phase": state.phase, "hostIP": address, "podIP": address, "podIPs": [{"ip": address}], "startTime": now,
+        "conditions": [condition("PodScheduled", true), condition("Initialized", true),
+            condition("ContainersReady", state.ready), condition("Ready", state.ready)],
+        "containerStatuses": state.containers,
+    }});
+    let path = format!("{}/status", path(pod));
+    if let Err(failed) = kubelet.caller.call(Method::PATCH, &path, Some(&status)).await {
+        tracing::debug!(why = failed.why, "pod status not told");
+    }
+}

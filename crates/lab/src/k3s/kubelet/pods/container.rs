@@ -1,0 +1,212 @@
+//! The containers of one pod: image, file tree, environment, program, probes, restarts.
+
+use super::{Kubelet, tell};
+use crate::{
+    k3s::{images, kubelet::probe::Probe},
+    programs::Container,
+};
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How a pod is, for its status.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Outcome {
+    pub(super) phase: &'static str,
+    pub(super) ready: bool,
+    pub(super) containers: Value,
+}
+
+/// Runs a pod until `stop`. Only its first container runs; nothing of ours has more.
+pub(super) fn run(kubelet: Arc<Kubelet>, pod: Value, stop: CancellationToken) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let mut restarts = 0;
+        loop {
+            let started = Instant::now();
+            let ended = once(&kubelet, &pod, restarts, &stop).await;
+            if stop.is_cancelled() {
+                return;
+            }
+            let (reason, message) = match ended {
+                Ended::Waiting(reason, message) => (reason, message),
+                Ended::Exited(why) => {
+                    restarts += 1;
+                    ("CrashLoopBackOff", why)
+                }
+            };
+            let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+            kubelet.machine.console.say("k3s", format!("pod {name}: {reason}: {message}"));
+            let state = json!({"waiting": {"reason": reason, "message": message}});
+            tell(&kubelet, &pod, &outcome(&pod, "Pending", false, restarts, &state)).await;
+            // A program that ran for long begins anew with the shortest pause, as in a real kubelet.
+            let factor = if started.elapsed() > Duration::from_secs(600) { 1 } else { 1 << restarts.min(5) };
+            let pause = kubelet.timing.restart * factor;
+            if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+        }
+    })
+}
+
+enum Ended {
+    /// The container could not be started.
+    Waiting(&'static str, String),
+    /// The program ended, or was ended by its liveness probe.
+    Exited(String),
+}
+
+async fn once(kubelet: &Arc<Kubelet>, pod: &Value, restarts: u32, stop: &CancellationToken) -> Ended {
+    let spec = &pod["spec"]["containers"][0];
+    let image = spec["image"].as_str().unwrap_or_default();
+    if !images::is_imported(&kubelet.machine.disk, image) {
+        let never = spec["imagePullPolicy"] == "Never";
+        return if never {
+            let words = format!("Container image \"{image}\" is not present with pull policy of Never");
+            Ended::Waiting("ErrImageNeverPull", words)
+        } else {
+            Ended::Waiting("ErrImagePull", format!("failed to pull image \"{image}\": there is no registry in the lab"))
+        };
+    }
+    let (root, probes) = match prepare(kubelet, pod, spec) {
+        Ok(prepared) => prepared,
+        Err(why) => return Ended::Waiting("CreateContainerError", why),
+    };
+    let cancel = stop.child_token();
+    let container = Container {
+        image: image.to_owned(),
+        args: texts(&spec["command"]).into_iter().chain(texts(&spec["args"])).collect(),
+        env: environment(kubelet, pod, spec),
+        root,
+        node_address: kubelet.address,
+        connector: kubelet.machine.connector(),
+        cancel: cancel.clone(),
+    };
+    let program = kubelet.machine.site.options.programs.start(container);
+    let watch = probing(kubelet, pod, restarts, probes);
+    let ended = tokio::select! {
+        ended = program => ended.err().unwrap_or_else(|| "the program ended".into()),
+        why = watch => why,
+    };
+    cancel.cancel();
+    Ended::Exited(ended)
+}
+
+/// The file tree with the pod's volumes in it, and the probes.
+fn prepare(kubelet: &Kubelet, pod: &Value, spec: &Value) -> Result<(PathBuf, Probes), String> {
+    let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+    let disk = &kubelet.machine.disk;
+    let home = format!("/run/k3s/containerd/{uid}");
+    disk.create_dirs(&home).map_err(|error| format!("{home}: {error}"))?;
+    for mount in spec["volumeMounts"].as_array().into_iter().flatten() {
+        let path = mount["mountPath"].as_str().unwrap_or_default();
+        let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+        let volume = volumes.into_iter().find(|volume| volume["name"] == mount["name"]).unwrap_or(&Value::Null);
+        let Some(host) = volume["hostPath"]["path"].as_str() else {
+            return Err(format!("volume {}: only hostPath volumes are simulated", mount["name"]));
+        };
+        let kind = volume["hostPath"]["type"].as_str().unwrap_or_default();
+        match kind {
+            "DirectoryOrCreate" => disk.create_dirs(host).map_err(|error| format!("{host}: {error}"))?,
+            "Directory" if !disk.is_dir(host) => {
+                return Err(format!("hostPath type check failed: {host} is not a directory"));
+            }
+            "File" if !disk.exists(host) || disk.is_dir(host) => {
+                return Err(format!("hostPath type check failed: {host} is not a file"));
+            }
+            _ => {}
+        }
+        let target = disk.host_path(host).map_err(|error| format!("{host}: {error}"))?;
+        let link =
+            disk.host_path(&home).map_err(|error| format!("{home}: {error}"))?.join(path.trim_start_matches('/'));
+        let linked = link
+            .parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| if link.is_symlink() { Ok(()) } else { std::os::unix::fs::symlink(&target, &link) });
+        linked.map_err(|error| format!("mount {path}: {error}"))?;
+    }
+    let root = disk.host_path(&home).map_err(|error| format!("{home}: {error}"))?;
+    let ports = &spec["ports"];
+    let readiness = Probe::parse(&spec["readinessProbe"], ports).map_err(|why| format!("readinessProbe: {why}"))?;
+    let liveness = Probe::parse(&spec["livenessProbe"], ports).map_err(|why| format!("livenessProbe: {why}"))?;
+    Ok((root, Probes { readiness, liveness }))
+}
+
+struct Probes {
+    readiness: Option<Probe>,
+    liveness: Option<Probe>,
+}
+
+/// Tells how the pod is while it runs; returns when the liveness probe has given up.
+async fn probing(kubelet: &Kubelet, pod: &Value, restarts: u32, probes: Probes) -> String {
+    let running = json!({"running": {"startedAt": crate::k3s::objects::time(kubelet.machine.clock.now())}});
+    let mut ready = probes.readiness.is_none();
+    tell(kubelet, pod, &outcome(pod, "Running", ready, restarts, &running)).await;
+    let now = Instant::now();
+    let first = |probe: &Option<Probe>| probe.as_ref().map(|probe| now + probe.delay);
+    let (mut next_ready, mut next_live) = (first(&probes.readiness), first(&probes.liveness));
+    let (mut not_ready, mut not_live) = (0, 0);
+    loop {
+        let at = [next_ready, next_live].into_iter().flatten().min();
+        match at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+        let now = Instant::now();
+        if let (Some(probe), true) = (&probes.readiness, next_ready.is_some_and(|at| at <= now)) {
+            let good = probe.ask(kubelet.machine.connector(), kubelet.address).await;
+            not_ready = if good.is_ok() { 0 } else { not_ready + 1 };
+            let is_ready = good.is_ok() || (ready && not_ready < probe.failures);
+            if is_ready != ready {
+                ready = is_ready;
+                tell(kubelet, pod, &outcome(pod, "Running", ready, restarts, &running)).await;
+            }
+            // Until it is ready, a node of the lab asks as often as it beats: a demonstration need not wait.
+            let period = if ready { probe.period } else { probe.period.min(kubelet.timing.heartbeat) };
+            next_ready = Some(Instant::now() + period);
+        }
+        if let (Some(probe), true) = (&probes.liveness, next_live.is_some_and(|at| at <= now)) {
+            match probe.ask(kubelet.machine.connector(), kubelet.address).await {
+                Ok(()) => not_live = 0,
+                Err(why) => {
+                    not_live += 1;
+                    if not_live >= probe.failures {
+                        return format!("Liveness probe failed: {why}");
+                    }
+                }
+            }
+            next_live = Some(Instant::now() + probe.period);
+        }
+    }
+}
+
+fn outcome(pod: &Value, phase: &'static str, ready: bool, restarts: u32, state: &Value) -> Outcome {
+    let spec = &pod["spec"]["containers"][0];
+    let containers = json!([{"name": spec["name"], "image": spec["image"], "imageID": spec["image"], "ready": ready,
+        "started": phase == "Running", "restartCount": restarts, "state": state}]);
+    Outcome { phase, ready, containers }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+}
+
+fn environment(kubelet: &Kubelet, pod: &Value, spec: &Value) -> BTreeMap<String, String> {
+    let address = kubelet.address.to_string();
+    let mut environment = BTreeMap::new();
+    for variable in spec["env"].as_array().into_iter().flatten() {
+        let Some(name) = variable["name"].as_str() else { continue };
+        let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+            Some("status.hostIP" | "status.podIP") => address.clone(),
+            Some("spec.nodeName") => kubelet.name.clone(),
+            Some(field) => {
+                let value = field.split('.').fold(pod, |value, part| &value[part]);
+                value.as_str().unwrap_or_default().to_owned()
+            }
+            None => variable["value"].as_str().unwrap_or_default().to_owned(),
+        };
+        environment.insert(name.to_owned(), value);
+    }
+    environment
+}
