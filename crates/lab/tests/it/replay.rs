@@ -4,7 +4,7 @@
 mod compare;
 mod exchange;
 mod scope;
-mod sign;
+pub(crate) mod sign;
 
 use compare::{Ids, differences};
 use ferrogate_lab::{

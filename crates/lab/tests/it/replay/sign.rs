@@ -57,7 +57,7 @@ impl Parts {
 }
 
 /// A good signature of `admin` or `bob`.
-pub(super) fn header(user: &str, now: i64) -> String {
+pub(crate) fn header(user: &str, now: i64) -> String {
     Parts::new(if user == "bob" { BOB } else { ADMIN }, now).header()
 }
 

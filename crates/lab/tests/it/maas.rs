@@ -1,0 +1,8 @@
+//! How the simulated MAAS behaves where recordings cannot show it: time, races, faults, machines.
+
+mod addresses;
+mod faults;
+mod fixture;
+mod lifecycle;
+mod metadata;
+mod permissions;
