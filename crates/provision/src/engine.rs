@@ -2,6 +2,7 @@
 
 use crate::{
     act,
+    clients::Clients,
     desired::Desired,
     distribution::{Distribution, K3s},
     enrolment::Enrolment,
@@ -29,6 +30,7 @@ pub struct Engine {
     enrolment: Arc<dyn Enrolment>,
     limits: Limits,
     distribution: Arc<dyn Distribution>,
+    clients: Clients,
 }
 
 impl fmt::Debug for Engine {
@@ -49,7 +51,15 @@ impl Engine {
         clock: Arc<dyn Clock>,
         enrolment: Arc<dyn Enrolment>,
     ) -> Self {
-        Self { maas, network, clock, enrolment, limits: Limits::default(), distribution: Arc::new(K3s) }
+        Self {
+            maas,
+            network,
+            clock,
+            enrolment,
+            limits: Limits::default(),
+            distribution: Arc::new(K3s),
+            clients: Clients::default(),
+        }
     }
 
     /// Other deadlines and bounds.
@@ -86,6 +96,10 @@ impl Engine {
 
     pub(crate) fn network(&self) -> Arc<dyn Connector> {
         Arc::clone(&self.network)
+    }
+
+    pub(crate) const fn clients(&self) -> &Clients {
+        &self.clients
     }
 
     pub(crate) fn enrolment(&self) -> &dyn Enrolment {
@@ -161,8 +175,13 @@ fn pause(changed: bool, waits: &[Wait], now: Timestamp) -> Duration {
     if changed {
         return SOON;
     }
-    let youngest = waits.iter().map(|wait| words::elapsed(wait.since, now)).min().unwrap_or_default();
-    (youngest / 8).clamp(SOON, LATER)
+    let moving = waits.iter().filter(|wait| wait.moving);
+    match moving.map(|wait| words::elapsed(wait.since, now)).filter(|lasted| !lasted.is_zero()).min() {
+        Some(youngest) => (youngest / 8).clamp(SOON, LATER),
+        // Something has just begun, or was refused just now.
+        None if waits.iter().any(|wait| wait.moving) => SOON * 2,
+        None => LATER,
+    }
 }
 
 /// An event for each cause that was not there before.

@@ -8,6 +8,7 @@
 //! What it is not: it keeps no queue, stores nothing, never signs in to a machine and never runs a shell on one.
 
 mod act;
+mod clients;
 pub mod cloud_config;
 pub mod desired;
 pub mod distribution;

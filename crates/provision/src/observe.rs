@@ -14,12 +14,7 @@ use ferrogate_maas::{
     types::{self, MachineStatus},
 };
 use ferrogate_model::{SystemId, Timestamp, cluster::CONTROL_PLANE_POOL, fault};
-use std::{net::IpAddr, time::Duration};
-
-/// For one request to one server: a machine that drops packets must not hold up the pass.
-const API_DEADLINE: Duration = Duration::from_secs(5);
-/// How long the certificate is valid with which a pass speaks to the API.
-const ADMIN_LIFETIME: Duration = Duration::from_secs(3600);
+use std::net::IpAddr;
 
 /// The world as it is, and a client of the cluster's API where there is one to ask.
 pub(crate) async fn observe(
@@ -37,6 +32,7 @@ pub(crate) async fn observe(
         Endpoint::default()
     };
     if desired.absent {
+        engine.clients().forget(&desired.cluster);
         return Ok((Observed { machines, leaving, api: Api::NotYet, endpoint }, None));
     }
     let members = servers(&machines);
@@ -106,13 +102,7 @@ async fn ask(
     members: Vec<IpAddr>,
     now: Timestamp,
 ) -> Result<(kube::Client, Vec<SeenNode>), Box<dyn std::error::Error + Send + Sync>> {
-    let client = kube::Client::new(kube::Options {
-        connector: engine.network(),
-        members,
-        server_ca_pem: desired.materials.server_ca.certificate_pem.clone(),
-        identity: desired.materials.admin_identity(now, ADMIN_LIFETIME)?,
-        deadline: API_DEADLINE,
-    })?;
+    let client = engine.clients().get(engine.network(), desired, members, now)?;
     let mut seen = Vec::new();
     for node in client.nodes().await? {
         let mut node = seen_node(&node);

@@ -1,0 +1,110 @@
+//! Nothing leaks: the engine is killed at each of its calls to MAAS, and what comes after it finishes the work.
+
+use crate::world::{Kill, World, spec};
+use ferrogate_provision::Memory;
+
+/// What is under way when the engine is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Create,
+    Grow,
+    Shrink,
+    Delete,
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_call_while_creating_it_converges_and_nothing_is_left_over() {
+    every_call(Phase::Create).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_call_while_growing_it_converges_and_nothing_is_left_over() {
+    every_call(Phase::Grow).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_call_while_shrinking_it_converges_and_nothing_is_left_over() {
+    every_call(Phase::Shrink).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_call_while_deleting_it_converges_and_nothing_is_left_over() {
+    every_call(Phase::Delete).await;
+}
+
+async fn every_call(phase: Phase) {
+    let mut kills = 0;
+    for at in 1.. {
+        let mut reached = false;
+        for after in [false, true] {
+            for keep_memory in [false, true] {
+                reached |= one_run(phase, Kill { at, after }, keep_memory).await;
+            }
+        }
+        if !reached {
+            // The work was done before this call came.
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills >= 4, "only {kills} calls were made, so hardly anything was tried");
+}
+
+/// Whether the engine was killed at all.
+async fn one_run(phase: Phase, kill: Kill, keep_memory: bool) -> bool {
+    let workers = if phase == Phase::Shrink { 2 } else { 1 };
+    let mut world = World::new(spec(workers)).await;
+    let mut memory = Memory::default();
+    if phase != Phase::Create {
+        let engine = world.engine();
+        world.converge(&engine, &mut memory).await;
+    }
+    match phase {
+        Phase::Create => {}
+        Phase::Grow => world.desired.spec.workers[0].count = 2,
+        Phase::Shrink => world.desired.spec.workers[0].count = 1,
+        Phase::Delete => world.desired.absent = true,
+    }
+    world.watcher.arm(Some(kill));
+    let killed = {
+        let engine = world.engine();
+        tokio::select! {
+            biased;
+            () = world.watcher.killed.notified() => true,
+            _ = world.converge(&engine, &mut memory) => false,
+        }
+    };
+    world.watcher.arm(None);
+    if killed {
+        if !keep_memory {
+            memory = Memory::default();
+        }
+        let engine = world.engine();
+        world.converge(&engine, &mut memory).await;
+    }
+    let what = format!("{phase:?} {kill:?} memory kept: {keep_memory}");
+    if world.desired.absent {
+        settle(&world, &what).await;
+        world.assert_gone();
+    } else {
+        world.assert_complete();
+        world.desired.absent = true;
+        let engine = world.engine();
+        world.converge(&engine, &mut Memory::default()).await;
+        settle(&world, &what).await;
+        world.assert_gone();
+    }
+    world.maas.shutdown().await;
+    killed
+}
+
+/// Without memory nobody waits for machines that are on their way back; MAAS finishes that by itself.
+async fn settle(world: &World, what: &str) {
+    for _ in 0..100 {
+        if world.maas.machines().iter().all(|machine| machine.status != "Releasing") {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    panic!("machines stay `Releasing`: {what}");
+}
