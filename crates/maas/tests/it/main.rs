@@ -8,3 +8,4 @@ mod recorded;
 mod recordings;
 mod reservations;
 mod server;
+mod simulated;
