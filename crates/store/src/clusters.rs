@@ -86,6 +86,21 @@ pub struct Filter {
     pub deleted: bool,
 }
 
+/// The little of a cluster that tells whether it needs work. Opens no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// The cluster.
+    pub id: ClusterId,
+    /// The gateway its site is reached through.
+    pub gateway: GatewayId,
+    /// Whose it is.
+    pub kind: ClusterKind,
+    /// Where it is in its life.
+    pub state: ClusterState,
+    /// Whether what was asked for last has been carried out in full.
+    pub settled: bool,
+}
+
 /// What a pass of the reconciler found.
 #[derive(Clone, Debug)]
 pub struct Observed {
@@ -221,6 +236,39 @@ pub async fn list(db: impl Into<Db<'_>>, filter: &Filter, page: &Page) -> Result
     Ok(page.cut(items, |cluster| cluster.id.to_string()))
 }
 
+/// What tells whether clusters that are not deleted need work, oldest first.
+///
+/// # Errors
+/// What the database said.
+pub async fn pulses(
+    db: impl Into<Db<'_>>,
+    gateway: Option<GatewayId>,
+    kind: ClusterKind,
+    page: &Page,
+) -> Result<List<Pulse>, StoreError> {
+    let rows = db
+        .into()
+        .read(
+            TABLE,
+            "SELECT id, gateway, kind, state, CASE WHEN generation = observed_generation AND NOT absent THEN 1 ELSE 0 END \
+             AS settled FROM clusters WHERE ($1 IS NULL OR gateway = $1) AND kind = $2 AND deleted IS NULL \
+             AND ($3 IS NULL OR id > $3) ORDER BY id LIMIT $4",
+            args![gateway, kind, &page.after, page.rows()],
+        )
+        .await?;
+    let read = |row: &Row| {
+        Ok(Pulse {
+            id: row.parse("id")?,
+            gateway: row.parse("gateway")?,
+            kind: row.parse("kind")?,
+            state: row.parse("state")?,
+            settled: row.small("settled")? == 1,
+        })
+    };
+    let items = rows.iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(page.cut(items, |pulse| pulse.id.to_string()))
+}
+
 /// Replaces what is asked for and counts the generation up. `generation` is what the author of the change saw.
 ///
 /// # Errors
@@ -301,6 +349,15 @@ pub async fn record(
         )
         .await?;
     changed(rows, id, format!("state {from}"))
+}
+
+/// Keeps what the reconciler likes to remember, and nothing else.
+///
+/// # Errors
+/// [`StoreError::NotFound`].
+pub async fn set_memory(db: impl Into<Db<'_>>, id: ClusterId, memory: &serde_json::Value) -> Result<(), StoreError> {
+    let rows = db.into().execute("UPDATE clusters SET memory = $2 WHERE id = $1", args![id, json(memory)]).await?;
+    found(rows, WHAT, id)
 }
 
 /// Keeps a cluster's CAs and tokens.

@@ -153,6 +153,23 @@ pub async fn list(db: impl Into<Db<'_>>, tenant: Option<TenantId>, page: &Page) 
     Ok(page.cut(items, |gateway| gateway.id.to_string()))
 }
 
+/// The ids of the gateways that are not deleted, oldest first. Opens no secret.
+///
+/// # Errors
+/// What the database said.
+pub async fn ids(db: impl Into<Db<'_>>, page: &Page) -> Result<List<GatewayId>, StoreError> {
+    let rows = db
+        .into()
+        .read(
+            TABLE,
+            "SELECT id FROM gateways WHERE deleted IS NULL AND ($1 IS NULL OR id > $1) ORDER BY id LIMIT $2",
+            args![&page.after, page.rows()],
+        )
+        .await?;
+    let items = rows.iter().map(|row| row.parse("id")).collect::<Result<Vec<_>, _>>()?;
+    Ok(page.cut(items, GatewayId::to_string))
+}
+
 /// Moves a gateway from the state its author saw to another.
 ///
 /// # Errors
@@ -186,6 +203,36 @@ pub async fn transition(
         return Err(StoreError::Changed { what: WHAT, id: id.to_string(), expected: format!("state {from}") });
     }
     Ok(())
+}
+
+/// Changes what people read about a gateway's state, as long as it is still in that state.
+///
+/// # Errors
+/// [`StoreError::Changed`] when it is in another state by now.
+pub async fn set_reason(
+    db: impl Into<Db<'_>>,
+    id: GatewayId,
+    state: GatewayState,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    transition(db, id, state, state, reason, now).await
+}
+
+/// Forgets the secrets of a deleted gateway: nothing needs them any more.
+///
+/// # Errors
+/// [`StoreError::NotFound`].
+pub async fn forget_secrets(db: impl Into<Db<'_>>, id: GatewayId) -> Result<(), StoreError> {
+    let mut db = db.into();
+    let nothing = db.key().seal_text(TABLE, "maas_key", &id.to_string(), &SecretString::from(""));
+    let rows = db
+        .execute(
+            "UPDATE gateways SET maas_key = $2, proxy = NULL, install_token_hash = NULL WHERE id = $1",
+            args![id, nothing],
+        )
+        .await?;
+    found(rows, WHAT, id)
 }
 
 /// Notes how a gateway is. `last_seen` and `version` stay as they are where `None` is given.

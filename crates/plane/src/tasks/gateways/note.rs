@@ -1,0 +1,52 @@
+//! What the deletion of a gateway must remember across a restart, kept with the record of the gateway's own cluster.
+
+use crate::tasks::{Ground, TaskError};
+use ferrogate_model::{SystemId, Timestamp};
+use ferrogate_store::clusters::{self, Cluster};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Note {
+    /// The one call that gives every machine back was made, or was about to be.
+    pub(super) release: Option<Asked>,
+    /// Since when no node has been connected, while one is needed.
+    pub(super) away_since: Option<Timestamp>,
+    /// An earlier deletion ended because the site was not reached; somebody who asks again knows that.
+    pub(super) gave_up: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    /// When.
+    pub(super) at: Timestamp,
+    /// Which machines.
+    pub(super) machines: Vec<Left>,
+    /// Whether MAAS has answered that it does it.
+    pub(super) answered: bool,
+}
+
+/// A machine that is being given back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Left {
+    /// MAAS's id.
+    pub(super) system_id: SystemId,
+    /// MAAS's name.
+    pub(super) hostname: String,
+}
+
+impl Note {
+    pub(super) fn of(own: &Cluster) -> Self {
+        own.memory.get("deletion").and_then(|note| serde_json::from_value(note.clone()).ok()).unwrap_or_default()
+    }
+
+    pub(super) async fn keep(&self, ground: &Ground, own: &Cluster) -> Result<(), TaskError> {
+        let note = serde_json::to_value(self).map_err(|error| TaskError::document("note", &error))?;
+        let memory = serde_json::json!({ "deletion": note });
+        Ok(clusters::set_memory(&ground.store, own.id, &memory).await?)
+    }
+}
+
+pub(super) fn names(machines: &[Left]) -> String {
+    machines.iter().map(|machine| machine.hostname.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,146 @@
+//! Who is connected.
+
+use super::event;
+use crate::tasks::Ground;
+use ferrogate_model::{
+    GatewayId, Timestamp,
+    state::{GatewayHealth, Severity},
+};
+use ferrogate_store::{
+    StoreError, gateway_nodes,
+    gateways::{self, Gateway},
+};
+use std::{fmt, time::Duration};
+
+/// How old a replica's word about a connection may be. Replicas repeat it every few seconds; one that died does not.
+const FRESH: Duration = Duration::from_secs(60);
+/// How often a connection that lasts is written down again.
+const REPEAT_EVERY: Duration = Duration::from_secs(10);
+
+/// Who of a gateway's nodes is connected, to any replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Presence {
+    /// Names of the nodes that are connected.
+    pub(super) connected: Vec<String>,
+    /// How many nodes are registered.
+    registered: usize,
+    /// How many are connected to this replica.
+    here: usize,
+    last_seen: Option<Timestamp>,
+    version: Option<String>,
+}
+
+/// Writes down which nodes are connected to this replica, and which no longer are.
+pub(super) async fn write_down(ground: &Ground, gateway: GatewayId) -> Result<(), StoreError> {
+    let connected = ground.sites.nodes(gateway);
+    let now = ground.now();
+    for known in gateway_nodes::list(&ground.store, gateway).await? {
+        let is_ours = known.replica.as_deref() == Some(&ground.replica);
+        match connected.iter().find(|node| node.node_id == known.id) {
+            Some(node) => {
+                let is_old = known.last_seen.is_none_or(|seen| elapsed(seen, now) >= REPEAT_EVERY);
+                if !is_ours || is_old || known.version != node.version {
+                    gateway_nodes::seen(&ground.store, known.id, &node.version, &ground.replica, now).await?;
+                }
+            }
+            None if is_ours => gateway_nodes::lost(&ground.store, known.id, &ground.replica).await?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a gateway that is not connected here is connected to another replica.
+pub(in crate::tasks) async fn is_connected_elsewhere(ground: &Ground, gateway: GatewayId) -> Result<bool, StoreError> {
+    let now = ground.now();
+    let nodes = gateway_nodes::list(&ground.store, gateway).await?;
+    Ok(nodes.iter().any(|node| {
+        node.replica.as_deref().is_some_and(|replica| replica != ground.replica)
+            && node.last_seen.is_some_and(|seen| elapsed(seen, now) < FRESH)
+    }))
+}
+
+impl Presence {
+    pub(super) async fn read(ground: &Ground, gateway: GatewayId) -> Result<Self, StoreError> {
+        let now = ground.now();
+        let here = ground.sites.nodes(gateway);
+        let nodes = gateway_nodes::list(&ground.store, gateway).await?;
+        let mut presence = Self {
+            connected: Vec::new(),
+            registered: nodes.len(),
+            here: 0,
+            last_seen: nodes.iter().filter_map(|node| node.last_seen).max(),
+            version: None,
+        };
+        for node in nodes {
+            let is_here = here.iter().any(|connected| connected.node_id == node.id);
+            let is_elsewhere = node.replica.as_deref().is_some_and(|replica| replica != ground.replica)
+                && node.last_seen.is_some_and(|seen| elapsed(seen, now) < FRESH);
+            presence.here += usize::from(is_here);
+            if is_here || is_elsewhere {
+                presence.version =
+                    Some(presence.version.map_or_else(|| node.version.clone(), |v| v.min(node.version.clone())));
+                presence.connected.push(node.name);
+            }
+        }
+        Ok(presence)
+    }
+
+    /// Whether this replica can open connections in the site.
+    pub(super) const fn is_here(&self) -> bool {
+        self.here > 0
+    }
+
+    fn health(&self, desired: u32) -> GatewayHealth {
+        let desired = usize::try_from(desired).unwrap_or(usize::MAX);
+        match self.connected.len() {
+            0 if self.registered == 0 => GatewayHealth::Unknown,
+            0 => GatewayHealth::Unreachable,
+            connected if connected >= desired => GatewayHealth::Healthy,
+            _ => GatewayHealth::Degraded,
+        }
+    }
+
+    /// Writes down how the gateway is, and tells when that changed.
+    pub(super) async fn judge(&self, ground: &Ground, gateway: &Gateway) -> Result<(), StoreError> {
+        let health = self.health(gateway.desired_nodes);
+        let has_moved =
+            gateway.last_seen != self.last_seen || self.version.is_some() && gateway.version != self.version;
+        if health != gateway.health || has_moved {
+            gateways::set_health(&ground.store, gateway.id, health, self.last_seen, self.version.as_deref()).await?;
+        }
+        // A health that was never known, or is not yet, is no news.
+        if health == gateway.health || health == GatewayHealth::Unknown {
+            return Ok(());
+        }
+        let severity = match health {
+            GatewayHealth::Healthy | GatewayHealth::Unknown => Severity::Info,
+            GatewayHealth::Degraded => Severity::Warning,
+            GatewayHealth::Unreachable => Severity::Error,
+        };
+        let message = match health {
+            GatewayHealth::Unreachable => {
+                "no node is connected; clusters keep running, but cannot be changed".to_owned()
+            }
+            _ => format!("{} of {} nodes are connected", self.connected.len(), gateway.desired_nodes),
+        };
+        ground.tell(&[event(gateway, severity, health.as_str(), message, ground.now())]).await
+    }
+}
+
+impl fmt::Display for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} registered nodes are connected, {} of them here",
+            self.connected.len(),
+            self.registered,
+            self.here
+        )
+    }
+}
+
+/// How long ago; nothing where clocks disagree.
+fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
