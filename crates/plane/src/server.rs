@@ -8,7 +8,7 @@ mod start;
 pub(crate) use listener::Peer;
 pub use options::{CertificateFiles, Options, StartError};
 
-use crate::context::Context;
+use crate::{context::Context, tasks::Board};
 use secrecy::SecretString;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -46,6 +46,8 @@ pub struct Running {
     pub fingerprint: String,
     /// The one-time token for the first sign-in; `None` once the plane was set up.
     pub setup_token: Option<SecretString>,
+    /// What the reconcilers did last.
+    pub board: Arc<Board>,
     /// What its parts share.
     pub context: Arc<Context>,
     /// Listeners and connections.

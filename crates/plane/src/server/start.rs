@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     files, http,
     metrics::Metrics,
-    release,
+    release, tasks,
 };
 use ferrogate_model::{fault::chain, release::Release};
 use ferrogate_net::{Direct, HttpClient};
@@ -57,8 +57,10 @@ pub(super) async fn start(options: Options) -> Result<Running, StartError> {
         listen(listener, http::admin_router(&context), None);
     }
     context.tasks.spawn(until(context.closing.clone(), renew(Arc::clone(&identity), Arc::clone(&context))));
+    let board = tasks::spawn(&Arc::new(tasks::Ground::of(&context)), &context.tasks, &context.closing);
     Ok(Running {
         local_addr,
+        board,
         admin_addr,
         url: context.public_url.clone(),
         ca_pem: identity.ca_pem.clone(),

@@ -92,10 +92,7 @@ async fn step(ground: &Ground, id: ClusterId) -> Result<Done, TaskError> {
     if cluster.state == ClusterState::Queued {
         record::begun(ground, &mut cluster).await?;
     }
-    let mut memory: Memory = serde_json::from_value(cluster.memory.clone()).unwrap_or_else(|error| {
-        tracing::info!(cluster = %id, %error, "what the engine remembered cannot be read any more and is forgotten");
-        Memory::default()
-    });
+    let mut memory = remembered(&cluster);
     let account = match cluster.account {
         Some(account) => accounts::get(&ground.store, account).await?,
         None => None,
@@ -111,6 +108,17 @@ async fn step(ground: &Ground, id: ClusterId) -> Result<Done, TaskError> {
     };
     let said = record::found(ground, &cluster, &pass, &memory).await?;
     Ok(Done::new(again, said))
+}
+
+/// What the engine remembered; it may be lost at any time.
+fn remembered(cluster: &Cluster) -> Memory {
+    if cluster.memory.is_null() {
+        return Memory::default();
+    }
+    serde_json::from_value(cluster.memory.clone()).unwrap_or_else(|error| {
+        tracing::info!(cluster = %cluster.id, %error, "what the engine remembered cannot be read any more and is forgotten");
+        Memory::default()
+    })
 }
 
 async fn pass(

@@ -1,11 +1,10 @@
 //! What every reconciler stands on.
 
 use super::{Builder, EngineBuilder, TaskError};
-use crate::{Context, site::SiteNetwork};
-use ferrogate_api::ProxyConfig;
+use crate::{Context, app, site::SiteNetwork};
 use ferrogate_model::{Clock, Timestamp, fault::chain, proxy::ProxySettings};
 use ferrogate_store::{Store, StoreError, events::Event};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use std::{fmt, sync::Arc};
 use tokio::sync::{broadcast::error::RecvError, watch};
 use tokio_util::sync::CancellationToken;
@@ -42,7 +41,7 @@ impl Ground {
     pub fn of(context: &Context) -> Self {
         Self {
             store: context.store.clone(),
-            sites: Arc::new(context.hub.clone()),
+            sites: Arc::clone(&context.site),
             builder: Arc::new(EngineBuilder::default()),
             clock: Arc::clone(&context.clock),
             replica: context.replica.clone(),
@@ -86,17 +85,9 @@ impl fmt::Debug for Ground {
     }
 }
 
-/// A site's proxies as the store keeps them: the document the installer sent when it paired.
+/// A site's proxies as the store keeps them.
 pub(super) fn proxy(stored: Option<&SecretString>) -> Result<ProxySettings, TaskError> {
-    let Some(stored) = stored else { return Ok(ProxySettings::default()) };
-    let bad = |problem: &dyn fmt::Display| TaskError::document("proxy settings", &problem.to_string());
-    let config: ProxyConfig = serde_json::from_str(stored.expose_secret()).map_err(|error| bad(&error))?;
-    let url = |text: Option<ferrogate_api::Secret>| text.map(|text| text.expose().parse()).transpose();
-    Ok(ProxySettings {
-        https: url(config.https_proxy).map_err(|error| bad(&error))?,
-        http: url(config.http_proxy).map_err(|error| bad(&error))?,
-        no_proxy: config.no_proxy.parse().unwrap_or_else(|never: std::convert::Infallible| match never {}),
-    })
+    app::proxy::from_store(stored).map_err(|failure| TaskError::document("proxy settings", &failure))
 }
 
 /// Turns the hub's news into nudges. What happened is read from the hub itself, so news that are missed lose nothing.

@@ -108,7 +108,7 @@ async fn prepare(
     if let Some(words) = marked.iter().find_map(cannot_be_released) {
         return Ok(Err(Obstacle::Words(words)));
     }
-    Ok(Ok(marked.into_iter().filter(|machine| is_held(machine)).map(left).collect()))
+    Ok(Ok(marked.into_iter().filter(is_held).map(left).collect()))
 }
 
 /// Machines that still bear the mark of a cluster that is gone; there should be none.
