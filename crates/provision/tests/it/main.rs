@@ -1,7 +1,10 @@
 //! The engine against the simulated MAAS, in memory and on a paused clock.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod heal;
 mod kill;
 mod kubernetes;
 mod scale;
+mod site;
 mod world;

@@ -39,6 +39,12 @@ impl Clock for TestClock {
     }
 }
 
+impl TestClock {
+    pub(crate) fn start() -> Self {
+        Self { begin: SystemClock.now(), started: tokio::time::Instant::now() }
+    }
+}
+
 pub(crate) struct World {
     pub(crate) maas: Maas,
     pub(crate) kubernetes: Kubernetes,
@@ -51,7 +57,7 @@ pub(crate) struct World {
 impl World {
     /// Eight free machines, two of which somebody else takes at once.
     pub(crate) async fn new(spec: serde_json::Value) -> Self {
-        let clock = Arc::new(TestClock { begin: SystemClock.now(), started: tokio::time::Instant::now() });
+        let clock = Arc::new(TestClock::start());
         let network = Network::memory();
         let listen = "10.20.0.2:5240".parse().unwrap();
         let seed = Seed::demo("10.20.0.0/24".parse().unwrap());
@@ -218,11 +224,6 @@ impl Watcher {
         let mut inner = self.inner.lock().unwrap();
         inner.calls = 0;
         inner.kill = kill;
-    }
-
-    /// How many calls there were since it was armed.
-    pub(crate) fn calls(&self) -> usize {
-        self.inner.lock().unwrap().calls
     }
 
     /// The test itself changed machines.
