@@ -286,4 +286,19 @@ mod tests {
         let endpoint: Endpoint = "https://[fd00::1]/MAAS".parse().unwrap();
         assert_eq!((endpoint.host().as_str(), endpoint.port(), endpoint.is_tls()), ("fd00::1", 443, true));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_was_repaired_needs_no_repair(text in "(https?://)?[a-zA-Z0-9.\\[\\]:@/?#%_ -]{0,40}(/maas|/MAAS|/api/2.0)?/{0,3}") {
+            if let Ok((endpoint, _)) = Endpoint::parse(&text) {
+                let again = Endpoint::parse(&endpoint.to_string()).unwrap();
+                proptest::prop_assert_eq!(again, (endpoint, vec![]));
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_odd_to_be_refused(text in ".*") {
+            let _ = Endpoint::parse(&text);
+        }
+    }
 }

@@ -98,7 +98,7 @@ impl HttpClientBuilder {
     pub fn build(self) -> Result<HttpClient, TrustError> {
         self.trust.check()?;
         Ok(HttpClient(Arc::new(Inner {
-            via: ViaProxy::new(Arc::clone(&self.connector), self.proxy.clone()).with_trust(self.trust.clone()),
+            via: ViaProxy::new(Arc::clone(&self.connector), self.proxy.clone()).with_trust(self.trust.authorities()),
             proxy: self.proxy,
             connector: self.connector,
             trust: self.trust,

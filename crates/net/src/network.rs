@@ -147,7 +147,10 @@ impl Listener {
         match &self.0 {
             ListenerKind::Socket(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                if let Err(error) = stream.set_nodelay(true) {
+                    // The peer is gone already; whoever reads from it will notice. Listening goes on.
+                    tracing::debug!(%peer, %error, "a connection ended as it was accepted");
+                }
                 Ok((Box::new(stream), peer))
             }
             ListenerKind::Memory(listener) => listener.accept().await,

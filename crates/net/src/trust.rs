@@ -104,6 +104,14 @@ impl Trust {
         self
     }
 
+    /// The same authorities for something else on the way, such as the forward proxy: a pin and our own certificate are
+    /// meant for the server alone.
+    #[must_use]
+    pub fn authorities(&self) -> Self {
+        let pinned = self.fingerprint.is_some();
+        Self { system_roots: self.system_roots || pinned, extra_ca_pem: self.extra_ca_pem.clone(), ..Self::system() }
+    }
+
     /// What a TLS client needs. TLS 1.2 and 1.3; `alpn` in order of preference.
     ///
     /// # Errors

@@ -114,6 +114,28 @@ async fn an_idle_connection_is_not_used_after_its_time() {
     assert_eq!(ask(Method::GET).await, "3");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_closed_after_its_time_without_being_asked_for() {
+    let (network, listener) = listening(PLACE);
+    let server = tokio::spawn(async move {
+        let (mut io, _) = listener.accept().await.unwrap();
+        let mut times = Vec::new();
+        while read_request(&mut io).await.is_some() {
+            times.push(tokio::time::Instant::now());
+            say(&mut io, &ok("x")).await;
+        }
+        times.last().unwrap().elapsed()
+    });
+    let client = HttpClient::builder(network.connector()).keep_alive(8, SECOND * 10).build().unwrap();
+    for _ in 0..2 {
+        client.send(get("/"), Limits::default()).await.unwrap();
+        tokio::time::sleep(SECOND * 5).await;
+    }
+    let idle = server.await.unwrap();
+    assert!((SECOND * 10..=SECOND * 20).contains(&idle), "closed after {idle:?}");
+    drop(client);
+}
+
 #[tokio::test]
 async fn a_connection_the_server_wants_closed_is_not_kept() {
     let (network, listener) = listening(PLACE);

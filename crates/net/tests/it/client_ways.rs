@@ -10,6 +10,7 @@ use ferrogate_model::{Explain as _, proxy::ProxySettings};
 use ferrogate_net::{BoxIo, Connector as _, HttpClient, Limits, Network, Target, Trust};
 use http::Request;
 use std::sync::Arc;
+use tokio_rustls::TlsAcceptor;
 
 const PROXY: &str = "10.1.1.1:3128";
 
@@ -24,14 +25,18 @@ fn proxied(network: &Network, no_proxy: &str) -> ferrogate_net::HttpClientBuilde
 }
 
 /// A proxy that does its work, on `network`.
-fn working_proxy(network: &Network) {
+fn working_proxy(network: &Network, tls: Option<TlsAcceptor>) {
     let listener = network.listen(addr(PROXY)).unwrap();
     let network = network.clone();
     tokio::spawn(async move {
         let mut tasks = tokio::task::JoinSet::new();
         while let Ok((mut near, _)) = listener.accept().await {
-            let network = network.clone();
+            let (network, tls) = (network.clone(), tls.clone());
             tasks.spawn(async move {
+                if let Some(tls) = tls {
+                    let Ok(stream) = tls.accept(near).await else { return };
+                    near = Box::new(stream);
+                }
                 let request = read_request(&mut near).await.unwrap();
                 let place = request.split(' ').nth(1).unwrap();
                 let (host, port) = place.rsplit_once(':').unwrap();
@@ -82,13 +87,32 @@ async fn a_host_in_no_proxy_gets_neither_the_detour_nor_the_credentials() {
 async fn https_through_a_proxy_is_a_tunnel_and_the_proxy_sees_no_request() {
     let network = Network::memory();
     let ca = Ca::new("site CA");
-    working_proxy(&network);
+    working_proxy(&network, None);
     tls_server(&network, "10.9.9.9:443", &ca, "10.9.9.9", "secret");
     let client = proxied(&network, "").trust(Trust::ca(&ca.made.pem)).build().unwrap();
     for _ in 0..2 {
         let answer = client.send(uri("https://10.9.9.9/"), Limits::default()).await.unwrap();
         assert_eq!(answer.body(), "secret");
     }
+}
+
+#[tokio::test]
+async fn a_proxy_reached_by_tls_is_checked_too_and_a_pin_is_not_meant_for_it() {
+    let network = Network::memory();
+    let (ours, theirs) = (Ca::new("plane CA"), Ca::new("proxy CA"));
+    working_proxy(&network, Some(acceptor(&theirs.sign(&["10.1.1.1"]), &[], None)));
+    tls_server(&network, "10.9.9.9:443", &ours, "10.9.9.9", "secret");
+    let url = Some("https://10.1.1.1:3128".parse().unwrap());
+    let settings = ProxySettings { https: url, http: None, no_proxy: "".parse().unwrap() };
+    let pinned = Trust::pinned(ours.made.fingerprint());
+    let client =
+        |trust: Trust| HttpClient::builder(network.connector()).proxy(settings.clone()).trust(trust).build().unwrap();
+    let good = client(pinned.clone().with_ca(&theirs.made.pem));
+    assert_eq!(good.send(uri("https://10.9.9.9/"), Limits::default()).await.unwrap().body(), "secret");
+    let bad = client(pinned.with_ca(&ours.made.pem));
+    let error = bad.send(uri("https://10.9.9.9/"), Limits::default()).await.unwrap_err();
+    assert_eq!(error.code(), "tls_not_trusted");
+    assert!(error.to_string().contains("the proxy itself cannot be reached"), "{error}");
 }
 
 #[tokio::test]
