@@ -26,7 +26,7 @@ use tokio::{sync::oneshot, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Streams that may wait for their task; the multiplexer resets more. They never wait long: a task only has to start.
-const INBOUND_QUEUED: usize = 256;
+const INBOUND_QUEUED: usize = 1024;
 
 /// Keeps a carrier of this kind up until stopped or revoked.
 pub(super) async fn keep(shared: Arc<Shared>, kind: CarrierKind, stop: CancellationToken) -> AgentEnd {

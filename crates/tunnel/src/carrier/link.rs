@@ -152,17 +152,15 @@ impl Link {
             match self.wait().await {
                 Woken::MuxEnded(end) => return Event::Ended(LinkEnd::Lost(end)),
                 Woken::Inbound(Some(stream)) => return Event::Inbound(stream),
-                Woken::Inbound(None) => return Event::Ended(LinkEnd::Lost("the connection's task ended".into())),
-                Woken::Read(Ok(0)) => {
-                    return Event::Ended(LinkEnd::Lost("the other side closed the control channel".into()));
-                }
+                Woken::Inbound(None) => return self.lost("the connection's task ended".into()).await,
+                Woken::Read(Ok(0)) => return self.lost("the other side closed the control channel".into()).await,
                 Woken::Read(Ok(_)) => {
                     if let Err(error) = self.read_inbox() {
                         return Event::Ended(LinkEnd::Lost(error.to_string()));
                     }
                 }
                 Woken::Read(Err(error)) | Woken::Written(Err(error)) => {
-                    return Event::Ended(LinkEnd::Lost(format!("the control channel broke: {error}")));
+                    return self.lost(format!("the control channel broke: {error}")).await;
                 }
                 Woken::Written(Ok(_)) | Woken::Timer => {}
             }
@@ -175,14 +173,20 @@ impl Link {
     async fn wait(&mut self) -> Woken {
         let wake = Instant::from_std(self.conversation.next_wake());
         tokio::select! {
-            // Streams that came before the end are seen before it.
+            // What the other side said before the end is heard before it: the end alone does not say why.
             biased;
-            inbound = self.mux.inbound.recv() => Woken::Inbound(inbound),
             read = self.reader.read_buf(&mut self.inbox) => Woken::Read(read),
+            inbound = self.mux.inbound.recv() => Woken::Inbound(inbound),
             written = self.writer.write_buf(&mut self.outbox), if !self.outbox.is_empty() => Woken::Written(written),
             () = tokio::time::sleep_until(wake) => Woken::Timer,
             end = Mux::wait(&mut self.mux.driver) => Woken::MuxEnded(end),
         }
+    }
+
+    /// The end of the connection where that is what ended the control channel, else `detail`.
+    async fn lost(&mut self, detail: String) -> Event {
+        let ended = tokio::time::timeout(LAST_WORDS, Mux::wait(&mut self.mux.driver)).await;
+        Event::Ended(LinkEnd::Lost(ended.unwrap_or(detail)))
     }
 
     fn read_inbox(&mut self) -> Result<(), FrameError> {

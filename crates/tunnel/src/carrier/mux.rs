@@ -24,7 +24,7 @@ const MAX_MUX_STREAMS: usize = 4096;
 /// Payload of a data frame at most: small enough that no stream holds the others up for long.
 const FRAME_BYTES: usize = 16 * 1024;
 /// Opens that wait for the driver; more are refused.
-const OPENS_QUEUED: usize = 256;
+const OPENS_QUEUED: usize = 1024;
 /// How long an orderly end of the connection may take.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
 

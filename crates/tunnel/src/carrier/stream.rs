@@ -38,6 +38,11 @@ impl MuxStream {
         self
     }
 
+    /// Whether the other side has said that it writes no more.
+    pub(crate) const fn read_has_ended(&self) -> bool {
+        self.read_ended
+    }
+
     /// Whether the end that a read reported is one that nobody announced: a reset, or a carrier that died.
     ///
     /// yamux reports both as an end like any other. While we still write, a stream that is wholly closed was reset;

@@ -17,13 +17,13 @@ use std::{
     fmt, io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
-    time::Instant,
+    time::{Instant, Sleep},
 };
 
 /// The longest host name DNS knows.
@@ -83,7 +83,7 @@ impl Connector for GatewayConnector {
             match self.open(&handle, target, until, &trace_id).await {
                 Ok(stream) => {
                     tracing::debug!(trace_id, gateway = %self.gateway, %target, "opened a connection");
-                    return Ok(Box::new(TunnelStream { stream, _permit: permit }));
+                    return Ok(Box::new(TunnelStream { stream, stalled: None, _permit: permit }));
                 }
                 Err(Tried::Failed(failure, detail)) => {
                     tracing::debug!(trace_id, gateway = %self.gateway, %target, ?failure, detail, "opened no connection");
@@ -133,9 +133,14 @@ impl GatewayConnector {
     }
 }
 
+/// How long a write may wait on a stream whose other half has ended: the gateway has reaped it by then, and yamux does
+/// not tell (it drops such a stream without a word).
+const STALLED_LONGEST: Duration = Duration::from_secs(60);
+
 /// A connection through a gateway; gives its part of the budget back when it is dropped.
 struct TunnelStream {
     stream: MuxStream,
+    stalled: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -147,7 +152,14 @@ impl AsyncRead for TunnelStream {
 
 impl AsyncWrite for TunnelStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buffer)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buffer);
+        if written.is_ready() || !self.stream.read_has_ended() {
+            self.stalled = None;
+            return written;
+        }
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALLED_LONGEST)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing moved after the other side ended")))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
