@@ -207,15 +207,16 @@ fn allocate(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_>], 
             .filter(|(index, member)| member.pool == Some(pool) && member.counts() && !victims.contains(index))
             .map(|(_, member)| member)
             .collect();
-        let mut crowd: Vec<(usize, &String)> = spec
+        // How many are there, and among equals the order of the specification.
+        let mut crowd: Vec<(usize, usize, &String)> = spec
             .zones
             .iter()
-            .map(|zone| (there.iter().filter(|member| member.machine.zone == *zone).count(), zone))
+            .enumerate()
+            .map(|(rank, zone)| (there.iter().filter(|member| member.machine.zone == *zone).count(), rank, zone))
             .collect();
         for _ in there.len()..spec.count as usize {
-            // A stable sort: among equals the order of the specification decides.
-            crowd.sort_by_key(|(count, _)| *count);
-            let zones = crowd.iter().map(|(_, zone)| (*zone).clone()).collect();
+            crowd.sort_unstable();
+            let zones = crowd.iter().map(|(_, _, zone)| (*zone).clone()).collect();
             if let Some(first) = crowd.first_mut() {
                 first.0 += 1;
             }
