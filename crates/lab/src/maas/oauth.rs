@@ -14,8 +14,11 @@ use std::collections::BTreeMap;
 /// How old a signature may be, in seconds.
 const MAX_AGE: i64 = 300;
 
+/// How many signatures are remembered before the old ones are dropped.
+const REMEMBERED_NONCES: usize = 50_000;
+
 /// The parameters of a signature.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Signature {
     parameters: BTreeMap<String, String>,
 }
@@ -24,7 +27,7 @@ impl Signature {
     /// Reads the signature of a request, from its header or its query.
     pub(crate) fn of(request: &Request) -> Self {
         let mut parameters = BTreeMap::new();
-        if let Some(rest) = request.authorization.as_deref().and_then(|text| text.strip_prefix("OAuth ")) {
+        if let Some(rest) = authorization(request).and_then(|text| text.strip_prefix("OAuth ")) {
             for part in rest.split(',') {
                 if let Some((name, value)) = part.trim().split_once('=') {
                     let value = percent_decode_str(value.trim().trim_matches('"')).decode_utf8_lossy().into_owned();
@@ -52,12 +55,16 @@ impl Signature {
     }
 }
 
+fn authorization(request: &Request) -> Option<&str> {
+    request.authorization.as_ref().map(ExposeSecret::expose_secret)
+}
+
 /// Who signed a request: nobody where it bears no signature.
 ///
 /// # Errors
 /// 401 for a signature that is wrong, 400 for one that is not understood.
 pub(crate) fn check(state: &mut State, request: &Request, now: Timestamp) -> Result<Option<Id>, Answer> {
-    if request.authorization.as_deref().is_some_and(|text| text.starts_with("oauth ")) {
+    if authorization(request).is_some_and(|text| text.starts_with("oauth ")) {
         return Err(Answer::error(StatusCode::BAD_REQUEST, "'Bad Request: Parameter not found: oauth_consumer_key'"));
     }
     let signature = Signature::of(request);
@@ -86,7 +93,11 @@ pub(crate) fn check(state: &mut State, request: &Request, now: Timestamp) -> Res
         ));
     }
     let nonce = get("oauth_nonce");
-    if !state.nonces.insert((token.to_owned(), nonce.to_owned())) {
+    if state.nonces.len() >= REMEMBERED_NONCES {
+        // An older signature is refused for its age anyway.
+        state.nonces.retain(|_, time| now - *time <= MAX_AGE);
+    }
+    if state.nonces.insert((token.to_owned(), nonce.to_owned()), given).is_some() {
         return wrong(format!("'Nonce already used: {nonce}'"));
     }
     let method = get("oauth_signature_method");

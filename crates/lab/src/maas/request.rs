@@ -5,6 +5,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{StatusCode, header, request::Parts};
 use percent_encoding::percent_decode_str;
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 /// Names and values in the order in which they came.
@@ -31,7 +32,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) query: Pairs,
     pub(crate) body: Body,
-    pub(crate) authorization: Option<String>,
+    pub(crate) authorization: Option<SecretString>,
     pub(crate) op: Option<String>,
 }
 
@@ -63,7 +64,7 @@ impl Request {
             path,
             query,
             body,
-            authorization: header(header::AUTHORIZATION).map(str::to_owned),
+            authorization: header(header::AUTHORIZATION).map(SecretString::from),
             op,
         }
     }

@@ -14,6 +14,7 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -41,7 +42,6 @@ struct Calls {
 }
 
 /// What all connections and tasks share.
-#[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) address: SocketAddr,
     pub(crate) faults: Faults,
@@ -56,6 +56,13 @@ pub(crate) struct Inner {
     switches: Mutex<HashMap<SystemId, Arc<tokio::sync::Mutex<()>>>>,
     tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
+}
+
+impl fmt::Debug for Inner {
+    /// Without the state: user data and power settings hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Maas").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

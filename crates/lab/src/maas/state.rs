@@ -12,7 +12,7 @@ use ferrogate_model::Timestamp;
 use ipnet::IpNet;
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     net::IpAddr,
 };
 
@@ -162,8 +162,8 @@ pub(crate) struct State {
     pub(crate) users: Vec<User>,
     pub(crate) keys: Vec<Key>,
     pub(crate) ssh_keys: Vec<SshKey>,
-    /// Token key and nonce of each signature seen.
-    pub(crate) nonces: BTreeSet<(String, String)>,
+    /// Token key and nonce of each signature seen, with its time in seconds.
+    pub(crate) nonces: BTreeMap<(String, String), i64>,
     pub(crate) domains: Vec<Domain>,
     pub(crate) default_domain: Id,
     pub(crate) zones: Vec<Zone>,

@@ -1,4 +1,6 @@
-//! `subnets/`: reading, with what of them is free, reserved and in use.
+//! `subnets/`, with what of them is free, reserved and in use.
+
+mod edit;
 
 use super::{
     address::{Stretch, number, numbered},
@@ -16,6 +18,7 @@ pub(crate) fn collection(ctx: &mut Ctx<'_>) -> Reply {
             let all: Value = ctx.state.subnets.iter().map(|subnet| render::subnet(ctx.state, subnet)).collect();
             Ok(Answer::json(&all))
         }
+        ("POST", None) => edit::create(ctx),
         _ => ctx.refuse("POST, GET"),
     }
 }
@@ -30,6 +33,14 @@ pub(crate) fn one(ctx: &mut Ctx<'_>, name: &str) -> Reply {
         ("GET", Some("unreserved_ip_ranges")) => Ok(Answer::json(&stretches(subnet, &state.free(subnet), false))),
         ("GET", Some("reserved_ip_ranges")) => Ok(Answer::json(&stretches(subnet, &state.taken(subnet, false), true))),
         ("GET", Some("ip_addresses")) => Ok(Answer::json(&addresses(ctx, subnet))),
+        ("PUT", None) => {
+            let id = subnet.id;
+            edit::update(ctx, id)
+        }
+        ("DELETE", None) => {
+            let id = subnet.id;
+            edit::delete(ctx, id)
+        }
         _ => ctx.refuse("GET, PUT, DELETE"),
     }
 }

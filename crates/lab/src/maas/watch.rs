@@ -7,7 +7,7 @@ use super::{
 use crate::backend::Power;
 use async_trait::async_trait;
 use ferrogate_model::{SystemId, Timestamp};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 /// One request to the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub trait Gate: Send + Sync + std::fmt::Debug {
 }
 
 /// What a machine is like right now.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct MachineSnapshot {
     /// MAAS's id.
     pub system_id: SystemId,
@@ -82,6 +82,29 @@ pub struct MachineSnapshot {
     pub deploys: u32,
     /// How often it was released.
     pub releases: u32,
+}
+
+impl fmt::Debug for MachineSnapshot {
+    /// Everything but the user data, which holds secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MachineSnapshot")
+            .field("system_id", &self.system_id)
+            .field("fqdn", &self.fqdn)
+            .field("status", &self.status)
+            .field("zone", &self.zone)
+            .field("pool", &self.pool)
+            .field("owner", &self.owner)
+            .field("agent_name", &self.agent_name)
+            .field("owner_data", &self.owner_data)
+            .field("addresses", &self.addresses)
+            .field("power", &self.power)
+            .field("locked", &self.locked)
+            .field("user_data_bytes", &self.user_data.as_ref().map(Vec::len))
+            .field("allocations", &self.allocations)
+            .field("deploys", &self.deploys)
+            .field("releases", &self.releases)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An address that somebody reserved.

@@ -13,7 +13,7 @@ use ferrogate_model::{SystemId, Timestamp};
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     net::IpAddr,
 };
 
@@ -46,7 +46,7 @@ impl State {
             users: Vec::new(),
             keys: Vec::new(),
             ssh_keys: Vec::new(),
-            nonces: BTreeSet::new(),
+            nonces: BTreeMap::new(),
             domains: Vec::new(),
             default_domain: 0,
             zones: Vec::new(),
