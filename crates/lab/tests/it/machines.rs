@@ -1,0 +1,8 @@
+//! Simulated machines from outside: deployed through the simulated MAAS with a hand-made cloud-config, watched over the
+//! Kubernetes API they then serve.
+
+mod cluster;
+mod kubectl;
+mod power;
+mod support;
+mod user_data;
