@@ -86,7 +86,7 @@ pub(super) fn add_node_unit(
     Ok(())
 }
 
-/// Ten minutes of retries inside one attempt, half an hour for one file on a slow line.
+/// Half an hour for one file on a slow line; half a minute of retries, after which the unit starts over.
 const CURL: [&str; 13] = [
     "/usr/bin/curl",
     "--fail",
@@ -100,7 +100,7 @@ const CURL: [&str; 13] = [
     "1800",
     "--retry-all-errors",
     "--retry",
-    "60",
+    "5",
 ];
 
 fn address(base: &Url, path: &str) -> Result<String, RenderError> {

@@ -99,7 +99,6 @@ fn proxy_environment(desired: &Desired, role: &Role) -> String {
     if let Role::Server(address) | Role::Agent(address) = role {
         no_proxy.add([address.to_string()]);
     }
-    no_proxy.add([format!(".{}", desired.spec.domain)]);
     let https = proxy.https.as_ref().map(|url| url.expose().expose_secret().to_owned());
     let http = proxy.http.as_ref().map(|url| url.expose().expose_secret().to_owned());
     let values = [("https_proxy", https), ("http_proxy", http), ("no_proxy", Some(no_proxy.to_string()))];

@@ -7,4 +7,5 @@ mod kill;
 mod kubernetes;
 mod scale;
 mod site;
+mod user_data;
 mod world;

@@ -171,7 +171,7 @@ pub(crate) fn spec(workers: u32) -> serde_json::Value {
     })
 }
 
-fn desired(spec: serde_json::Value) -> Desired {
+pub(crate) fn desired(spec: serde_json::Value) -> Desired {
     let spec: ClusterSpec = serde_json::from_value(spec).unwrap();
     Desired {
         cluster: ClusterId::new(),
