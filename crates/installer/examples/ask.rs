@@ -35,7 +35,9 @@ impl Probes for Pretended {
             }
             Look::SignIn => Finding::Good("user1@company.com is admin of tenant acme".into()),
             Look::Maas => Finding::Good("MAAS 3.6.5 answers".into()),
-            Look::MaasKey => Finding::Inventory("the key is admin's, an administrator; 9 Ready machines".into(), site()),
+            Look::MaasKey => {
+                Finding::Inventory("the key is admin's, an administrator; 9 Ready machines".into(), site())
+            }
         }
     }
 }
@@ -50,7 +52,11 @@ fn site() -> Inventory {
         disk_gib: 200,
     };
     let mut ready: Vec<_> = (1..=5).map(|n| machine(n, "zone-a", "default", 8)).collect();
-    ready.extend([machine(6, "zone-a", "blue", 8), machine(7, "zone-b", "blue", 2), machine(8, "zone-b", "default", 8)]);
+    ready.extend([
+        machine(6, "zone-a", "blue", 8),
+        machine(7, "zone-b", "blue", 2),
+        machine(8, "zone-b", "default", 8),
+    ]);
     Inventory {
         domains: vec!["maas".into(), "lab.example".into()],
         zones: vec!["default".into(), "zone-a".into(), "zone-b".into()],

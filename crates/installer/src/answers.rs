@@ -242,6 +242,9 @@ fn range(question: Question, text: &str) -> Result<Accepted, Problem> {
 }
 
 fn maas_endpoint(text: &str) -> Result<Accepted, Problem> {
+    if text.is_empty() {
+        return Err(Problem::new("the address is empty").hint("write it as http://10.11.12.13:5240/MAAS"));
+    }
     match Endpoint::parse(text) {
         Ok((endpoint, repairs)) => {
             Ok(Accepted { text: endpoint.to_string(), notes: repairs.iter().map(ToString::to_string).collect() })

@@ -36,20 +36,22 @@ pub fn choices(question: Question, answers: &Answers, inventory: Option<&Invento
     })
 }
 
-/// The entry the cursor stands on at first: the earlier answer if it is still there, else the first that has machines.
+/// The entry the cursor stands on at first: the earlier answer if it is still there, else the one with the most machines.
 #[must_use]
 pub fn preselected(question: Question, choices: &[Choice], answers: &Answers, inventory: Option<&Inventory>) -> usize {
     let earlier = answers.get(question).or(question.default());
     let by_value = || choices.iter().position(|choice| Some(choice.value.as_str()) == earlier);
-    let first_with_machines = || {
+    let most_machines = || {
         let inventory = inventory?;
-        choices.iter().position(|choice| match question {
-            Question::Zone => inventory.count(Some(&choice.value), None).fit > 0,
-            Question::ResourcePool => inventory.count(answers.get(Question::Zone), Some(&choice.value)).fit > 0,
-            _ => false,
-        })
+        let fit = |choice: &Choice| match question {
+            Question::Zone => inventory.count(Some(&choice.value), None).fit,
+            Question::ResourcePool => inventory.count(answers.get(Question::Zone), Some(&choice.value)).fit,
+            _ => 0,
+        };
+        let counts: Vec<_> = choices.iter().map(fit).collect();
+        counts.iter().max().and_then(|most| counts.iter().position(|count| count == most))
     };
-    by_value().or_else(first_with_machines).unwrap_or(0)
+    by_value().or_else(most_machines).unwrap_or(0)
 }
 
 /// Whether an answer still holds against what MAAS has.

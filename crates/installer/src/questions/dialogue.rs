@@ -42,13 +42,21 @@ pub async fn ask_all(
     config_only: bool,
 ) -> io::Result<Ending> {
     let mut flow = Flow::new(given);
+    let mut answered = None;
     loop {
         let next = flow.proceed();
         for (question, note) in flow.take_notes() {
-            prompter.say(Tone::Note, &format!("{}: {note}", question.title()))?;
+            // Under the answer it is about, a note needs no name.
+            let name = if answered == Some(question) { String::new() } else { format!("{}: ", question.title()) };
+            prompter.say(Tone::Note, &format!("{name}{note}"))?;
         }
         match next {
             Next::Ask(ask) => {
+                if ask.problem.is_some() && answered.take() == Some(ask.question) {
+                    // The line that said it was answered would stand above the complaint.
+                    prompter.step_back()?;
+                }
+                answered = Some(ask.question);
                 if put(&mut flow, &ask, prompter).await? == Step::Left {
                     return Ok(Ending::Left);
                 }

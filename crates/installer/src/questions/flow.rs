@@ -172,7 +172,15 @@ impl Flow {
         if question.is_secret() && value.is_empty() && !earlier.is_empty() {
             return;
         }
-        self.answers.set(question, value);
+        // In its usual form at once, so that what stays on the screen is what is meant.
+        let value = match answers::check(question, value) {
+            Ok(accepted) => {
+                self.notes.extend(accepted.notes.into_iter().map(|note| (question, note)));
+                accepted.text
+            }
+            Err(_) => value.to_owned(),
+        };
+        self.answers.set(question, &value);
         if value == earlier {
             return;
         }
@@ -237,6 +245,10 @@ impl Flow {
 
     fn refuse(&mut self, question: Question, problem: Problem) {
         self.settled.remove(&question);
+        if question.is_secret() {
+            // A secret that was refused is not offered to be kept.
+            self.answers.forget(question);
+        }
         self.problem = Some((question, problem));
         self.target = Some(question);
     }
@@ -316,3 +328,6 @@ const fn dependents(question: Question) -> &'static [Question] {
         _ => &[],
     }
 }
+
+#[cfg(test)]
+mod tests;
