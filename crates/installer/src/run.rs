@@ -235,6 +235,8 @@ async fn build(
         live: &live,
         patience: config.deadlines.blocked,
     };
+    // What is remembered is shown until the first pass has looked again.
+    passes.remembered(&progress.memory.views);
     let built = steps
         .run(&step, &live, async {
             let pass = passes.until_converged(&desired, progress).await?;

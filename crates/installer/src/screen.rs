@@ -46,13 +46,16 @@ pub fn standard() -> Arc<dyn Screen> {
 
 /// Keeps what it is shown, for tests.
 #[derive(Debug, Default)]
-pub struct Recorded(Mutex<Vec<String>>);
+pub struct Recorded {
+    lines: Mutex<Vec<String>>,
+    machines: Mutex<Vec<MachineLine>>,
+}
 
 impl Recorded {
-    /// What was shown, a line each; updates of a step are not kept.
+    /// What was shown, a line each, but for the updates of a step.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The same as one text.
@@ -61,8 +64,14 @@ impl Recorded {
         self.lines().join("\n")
     }
 
+    /// The machines as they were shown last.
+    #[must_use]
+    pub fn machines(&self) -> Vec<MachineLine> {
+        self.machines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn push(&self, line: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 }
 
@@ -71,7 +80,9 @@ impl Screen for Recorded {
         self.push(format!("> {title}"));
     }
 
-    fn update(&self, _elapsed: Duration, _detail: &str, _machines: &[MachineLine]) {}
+    fn update(&self, _elapsed: Duration, _detail: &str, machines: &[MachineLine]) {
+        *self.machines.lock().unwrap_or_else(PoisonError::into_inner) = machines.to_vec();
+    }
 
     fn end(&self, tone: Tone, _elapsed: Duration, word: &str) {
         self.push(format!("< {tone:?} {word}"));

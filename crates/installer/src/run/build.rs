@@ -84,9 +84,14 @@ impl Passes<'_> {
         }
     }
 
-    fn show(&self, pass: &Pass) {
+    /// Shows machines as they were seen earlier.
+    pub(crate) fn remembered(&self, machines: &[MachineView]) {
         let now = self.clock.now();
-        self.live.machines(pass.machines.iter().map(|machine| machine_line(machine, now)).collect());
+        self.live.machines(machines.iter().map(|machine| machine_line(machine, now)).collect());
+    }
+
+    fn show(&self, pass: &Pass) {
+        self.remembered(&pass.machines);
         for event in &pass.events {
             tracing::info!(reason = %event.reason, machine = ?event.machine, "{}", event.message);
             match event.severity {
