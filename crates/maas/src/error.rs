@@ -109,6 +109,9 @@ pub enum MaasFailure {
     /// MAAS is there but cannot serve now.
     #[error("MAAS cannot serve requests now ({0})")]
     Unavailable(u16),
+    /// MAAS's database had too many writers at once and MAAS gave this request up; nothing of it was done.
+    #[error("MAAS gave up because other requests wanted to change the same things")]
+    Collided,
     /// MAAS failed inside.
     #[error("MAAS failed with an internal error")]
     Internal,
@@ -162,6 +165,7 @@ impl MaasError {
             | MaasFailure::AddressTaken(_)
             | MaasFailure::AddressUnfit { .. }
             | MaasFailure::Exhausted(_)
+            | MaasFailure::Collided
             | MaasFailure::Unsafe(_) => false,
         }
     }
@@ -189,6 +193,7 @@ impl Explain for MaasError {
             MaasFailure::AddressUnfit { .. } => "maas_address_unfit",
             MaasFailure::Exhausted(_) => "maas_addresses_exhausted",
             MaasFailure::Unavailable(_) => "maas_unavailable",
+            MaasFailure::Collided => "maas_collision",
             MaasFailure::Internal => "maas_internal_error",
             MaasFailure::Unsafe(_) => "maas_call_unsafe",
             MaasFailure::Undecodable(_) => "maas_answer_not_understood",
@@ -216,6 +221,7 @@ impl Explain for MaasError {
             | MaasFailure::WrongState(_)
             | MaasFailure::Exhausted(_)
             | MaasFailure::Unavailable(_)
+            | MaasFailure::Collided
             | MaasFailure::Internal
             | MaasFailure::Undecodable(_) => Fault::Maas,
         }
@@ -240,6 +246,7 @@ impl Explain for MaasError {
             | MaasFailure::NoneFits { .. }
             | MaasFailure::WrongState(_)
             | MaasFailure::AddressTaken(_)
+            | MaasFailure::Collided
             | MaasFailure::Exhausted(_) => Retry::Later,
             MaasFailure::Unavailable(_)
             | MaasFailure::Intercepted { .. }

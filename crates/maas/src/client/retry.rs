@@ -14,7 +14,7 @@ const FIRST: Duration = Duration::from_millis(400);
 pub(super) fn pause(error: &MaasError, attempt: u32) -> Option<Duration> {
     let passing = match &*error.failure {
         MaasFailure::Http(error) => error.retry() != Retry::No,
-        MaasFailure::Unavailable(_) | MaasFailure::Internal => true,
+        MaasFailure::Unavailable(_) | MaasFailure::Collided | MaasFailure::Internal => true,
         // A gateway's page may pass; a login page of a proxy does not.
         MaasFailure::Intercepted { status, .. } => (502..=504).contains(status),
         _ => false,

@@ -44,7 +44,12 @@ pub(crate) fn classify(call: &str, answer: &Answer<'_>) -> MaasError {
             (None, _) => MaasFailure::NotAllowed,
         },
         404 | 410 => answer.not_found(page, words.as_deref()),
-        409 => page.map_or_else(|| conflict(words.as_deref().unwrap_or_default()), |page| answer.intercepted(page)),
+        409 => match page {
+            // MAAS's own page, the only one it sends to a client of its API.
+            Some(page) if page.contains("Conflict Error") => MaasFailure::Collided,
+            Some(page) => answer.intercepted(page),
+            None => conflict(words.as_deref().unwrap_or_default()),
+        },
         500 => MaasFailure::Internal,
         status @ 502..=504 => match (page, words.as_deref()) {
             (Some(page), _) => answer.intercepted(page),
@@ -197,7 +202,7 @@ fn conflict(words: &str) -> MaasFailure {
 
 fn is_exhaustion(words: &str) -> bool {
     let lower = words.to_ascii_lowercase();
-    lower.contains("no more ips available") || lower.contains("exhaust")
+    ["no more ips available", "required auto ip", "exhaust"].iter().any(|sign| lower.contains(sign))
 }
 
 fn field(name: String, value: &serde_json::Value) -> (String, Vec<String>) {

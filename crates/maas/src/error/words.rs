@@ -65,6 +65,7 @@ pub(super) fn hint(error: &MaasError) -> Option<String> {
         MaasFailure::Unavailable(_) => "check that MAAS's region service runs".into(),
         MaasFailure::Internal => "look into the log of MAAS's region service".into(),
         MaasFailure::Busy
+        | MaasFailure::Collided
         | MaasFailure::NotFound
         | MaasFailure::Invalid(_)
         | MaasFailure::WrongState(_)

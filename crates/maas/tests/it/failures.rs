@@ -5,7 +5,7 @@ use crate::{
     server::{PLACE, Server, answer, json},
 };
 use ferrogate_maas::{Client, MaasError, MaasFailure};
-use ferrogate_model::{Explain as _, Fault, proxy::ProxySettings};
+use ferrogate_model::{Explain as _, Fault, Retry, proxy::ProxySettings};
 use ferrogate_net::{Network, Trust, trust};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::sync::Arc;
@@ -115,6 +115,29 @@ async fn exhaustion_is_told_apart_from_a_maas_that_is_down() {
     let error = server.client().reserve_ip(&wanted).await.unwrap_err();
     assert_eq!(error.code(), "maas_addresses_exhausted");
     assert!(!error.may_have_happened());
+}
+
+#[tokio::test]
+async fn a_collision_inside_maas_is_its_own_and_did_nothing() {
+    let reply = exchange("29/2").answer();
+    let server = Server::with(move |_| Some(reply.clone()));
+    let error = server.client().allocate(&ferrogate_maas::Allocate::default()).await.unwrap_err();
+    assert_eq!((error.code(), error.fault(), error.retry()), ("maas_collision", Fault::Maas, Retry::Later));
+    assert!(!error.may_have_happened());
+    assert_eq!(failing(page(409, "Blocked by policy")).await.code(), "maas_intercepted");
+}
+
+#[tokio::test]
+async fn a_deployment_without_addresses_is_exhaustion_in_any_words() {
+    let id = ferrogate_model::SystemId("4y3hb3".into());
+    for words in [
+        "No more IPs available in subnet: 10.40.0.0/30.",
+        "Failed to allocate the required AUTO IP addresses after 2 retries",
+    ] {
+        let server = Server::with(move |_| Some(answer(503, "Content-Type: text/plain\r\n", words)));
+        let error = server.client().deploy(&id, &ferrogate_maas::Deploy::default()).await.unwrap_err();
+        assert!(matches!(&*error.failure, MaasFailure::Exhausted(text) if text == words), "{error:?}");
+    }
 }
 
 fn authority() -> (String, Issuer<'static, KeyPair>) {
