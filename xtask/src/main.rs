@@ -10,7 +10,6 @@ mod run;
 mod setup;
 mod sizes;
 
-use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -64,8 +63,9 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
-    match Args::parse().command {
+#[expect(clippy::print_stderr, reason = "errors belong to stderr")]
+fn main() -> std::process::ExitCode {
+    let done = match Args::parse().command {
         Command::Demo { args } => run::demo(&args),
         Command::Test { package, no_install } => run::test(&package, no_install),
         Command::Check => check::all(),
@@ -73,5 +73,12 @@ fn main() -> Result<()> {
         Command::Layers => layers::check(),
         Command::Image { out } => image::build(&out),
         Command::Bench { what, args } => bench::run(what, &args),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
     }
 }
