@@ -54,6 +54,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio_util::sync::DropGuard;
 
 /// How long MAAS's own steps take: switching power, writing the disk, booting, releasing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -138,10 +139,12 @@ impl Options {
     }
 }
 
-/// A running simulated MAAS. Cloning gives another handle to the same one; [`Maas::shutdown`] ends it.
+/// A running simulated MAAS. Cloning gives another handle to the same one. [`Maas::shutdown`] ends it and waits; dropping
+/// the last handle ends it too.
 #[derive(Clone, Debug)]
 pub struct Maas {
     inner: Arc<Inner>,
+    _end: Arc<DropGuard>,
 }
 
 impl Maas {
@@ -156,7 +159,8 @@ impl Maas {
         let state = State::load(options.seed, options.clock.now());
         let inner = Inner::new(address, state, options.clock, options.backend, options.speed, options.deploy_timeout);
         inner.listen(listener);
-        Ok(Self { inner })
+        let end = Arc::new(inner.cancel.clone().drop_guard());
+        Ok(Self { inner, _end: end })
     }
 
     /// Where it listens.

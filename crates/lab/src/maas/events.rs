@@ -156,7 +156,7 @@ fn query(ctx: &Ctx<'_>) -> Reply {
     };
     let rows: Vec<Value> = found.iter().map(|event| render_event(event)).collect();
     let (newest, oldest) = (found.first().map(|event| event.id), found.last().map(|event| event.id));
-    let next = newest.or_else(|| before.map(|before| before - 1)).or(after);
+    let next = newest.or_else(|| before.map(|before| before.saturating_sub(1))).or(after);
     Ok(Answer::json(&json!({
         "count": rows.len(),
         "events": rows,

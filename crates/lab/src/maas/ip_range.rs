@@ -72,7 +72,7 @@ fn read(state: &State, form: &Form, kind: RangeKind) -> Result<(Id, IpAddr, IpAd
         }
     }
     if let (Some(start), Some(end), Some(subnet)) = (ends[0], ends[1], subnet) {
-        if number(end) < number(start) {
+        if number(end) < number(start) || start.is_ipv4() != end.is_ipv4() {
             mistakes.add("end_ip", "End IP address must not be less than Start IP address.");
         } else if overlaps(state, subnet.id, kind, start, end) {
             let what = match kind {
@@ -121,7 +121,12 @@ pub(crate) fn one(ctx: &mut Ctx<'_>, text: &str) -> Reply {
         "GET" => answer(ctx, id),
         "PUT" => {
             let form = ctx.request.form_or_json()?;
-            let end = |name: &str| form.filled(name).and_then(|text| text.parse().ok());
+            let end = |name: &str| form.filled(name).and_then(|text| text.parse::<IpAddr>().ok());
+            let old = ctx.state.ranges.iter().find(|range| range.id == id).map(|range| (range.start, range.end));
+            let new = old.map(|(start, last)| (end("start_ip").unwrap_or(start), end("end_ip").unwrap_or(last)));
+            if new.is_some_and(|(start, last)| number(last) < number(start) || start.is_ipv4() != last.is_ipv4()) {
+                return Err(Answer::mistake("end_ip", "End IP address must not be less than Start IP address."));
+            }
             for range in ctx.state.ranges.iter_mut().filter(|range| range.id == id) {
                 range.start = end("start_ip").unwrap_or(range.start);
                 range.end = end("end_ip").unwrap_or(range.end);

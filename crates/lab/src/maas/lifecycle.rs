@@ -207,7 +207,9 @@ impl Inner {
         if machine.status == Status::Commissioning {
             machine.commissioning_status = verdict;
         }
-        machine.testing_status = verdict;
+        if matches!(machine.status, Status::Commissioning | Status::Testing) {
+            machine.testing_status = verdict;
+        }
         if matches!(then, Status::Ready | Status::New | Status::Broken) {
             machine.owner = None;
         }

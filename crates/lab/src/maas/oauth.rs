@@ -87,7 +87,7 @@ pub(crate) fn check(state: &mut State, request: &Request, now: Timestamp) -> Res
     let (user, secret) = (key.user, key.secret.clone());
     let given: i64 = get("oauth_timestamp").parse().unwrap_or_default();
     let now = now.as_second();
-    if now - given > MAX_AGE {
+    if now.saturating_sub(given) > MAX_AGE {
         return wrong(format!(
             "'Expired timestamp: given {given} and now {now} has a greater difference than threshold {MAX_AGE}'"
         ));
@@ -95,7 +95,7 @@ pub(crate) fn check(state: &mut State, request: &Request, now: Timestamp) -> Res
     let nonce = get("oauth_nonce");
     if state.nonces.len() >= REMEMBERED_NONCES {
         // An older signature is refused for its age anyway.
-        state.nonces.retain(|_, time| now - *time <= MAX_AGE);
+        state.nonces.retain(|_, time| now.saturating_sub(*time) <= MAX_AGE);
     }
     if state.nonces.insert((token.to_owned(), nonce.to_owned()), given).is_some() {
         return wrong(format!("'Nonce already used: {nonce}'"));

@@ -3,6 +3,7 @@
 mod addresses;
 mod faults;
 mod fixture;
+mod junk;
 mod lifecycle;
 mod metadata;
 mod permissions;
