@@ -77,3 +77,18 @@ fn a_seed_with_a_misspelt_field_or_an_unknown_name_is_refused() {
     let error = Seed::from_json(&good.replacen("\"zone\": \"zone-a\"", "\"zone\": \"zone-x\"", 1)).unwrap_err();
     assert_eq!(error.to_string(), "the seed's machine `node01` names the zone `zone-x`, which is not in the seed");
 }
+
+#[test]
+fn every_field_of_a_seed_is_in_the_reference() {
+    let reference = include_str!("../../../../../docs/reference/lab-seed.md");
+    let types = include_str!("../../../src/seed/types.rs");
+    let documents = types.split("pub enum SeedError").nth(1).unwrap().split("fn default_maas_name").next().unwrap();
+    let fields: Vec<&str> = documents
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": ").map(|(name, _)| name))
+        .collect();
+    assert!(fields.len() > 50, "{}", fields.len());
+    for field in fields {
+        assert!(reference.contains(&format!("`{field}`")), "docs/reference/lab-seed.md does not say what `{field}` is");
+    }
+}
