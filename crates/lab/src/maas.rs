@@ -260,4 +260,9 @@ impl Maas {
     pub async fn shutdown(&self) {
         self.inner.shutdown().await;
     }
+
+    /// Ends it without waiting for anything.
+    pub(crate) fn abort(&self) {
+        self.inner.cancel.cancel();
+    }
 }

@@ -101,6 +101,13 @@ struct Running {
     tasks: TaskTracker,
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nobody waits any more, but nothing may run on without its machine.
+        self.cancel.cancel();
+    }
+}
+
 /// A machine that has power.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -147,6 +154,11 @@ impl SimulatedMachines {
         for machine in &all {
             self.stop(machine).await;
         }
+        self.slots().clear();
+    }
+
+    /// Takes the power and the disks away from all machines without waiting for anything.
+    pub(crate) fn abort(&self) {
         self.slots().clear();
     }
 
@@ -233,10 +245,9 @@ impl Backend for SimulatedMachines {
         let id = machine.boot.system_id.clone();
         tasks.spawn(cancel.clone().run_until_cancelled_owned(Box::pin(run(Arc::clone(&machine), cancel.clone()))));
         let now = Running { machine, cancel, tasks };
-        let before = self.slots().get_mut(&id).and_then(|slot| slot.running.replace(now));
-        // Somebody else pressed the switch at the same time.
-        if let Some(before) = before {
-            before.cancel.cancel();
+        // Where somebody else pressed the switch at the same time, the later one wins.
+        if let Some(slot) = self.slots().get_mut(&id) {
+            slot.running = Some(now);
         }
     }
 

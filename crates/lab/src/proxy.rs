@@ -8,12 +8,12 @@ use ferrogate_net::{BoxIo, Connector, Listener, Network, Target};
 use request::Head;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io,
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -22,6 +22,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a client may take for its request, and an upstream to accept a connection.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Requests kept in the log.
+const KEPT: usize = 10_000;
 /// Bytes moved at once.
 const PIECE: usize = 16 * 1024;
 
@@ -64,13 +66,14 @@ pub struct Access {
     pub received: u64,
 }
 
+/// An entry of the log while its connection may still change it.
 #[derive(Debug, Default)]
 struct Counted {
     method: String,
     target: String,
-    status: u16,
-    sent: Arc<AtomicU64>,
-    received: Arc<AtomicU64>,
+    status: AtomicU16,
+    sent: AtomicU64,
+    received: AtomicU64,
 }
 
 /// A running proxy. Clones are handles to the same one.
@@ -88,7 +91,8 @@ struct Inner {
 struct State {
     fault: Option<ProxyFault>,
     hosts: BTreeMap<String, IpAddr>,
-    log: Vec<Counted>,
+    /// The last [`KEPT`] requests.
+    log: VecDeque<Arc<Counted>>,
     running: Option<(CancellationToken, TaskTracker)>,
 }
 
@@ -136,14 +140,14 @@ impl Proxy {
         self.0.state().hosts.insert(name.into().to_lowercase(), address);
     }
 
-    /// What went through, oldest first.
+    /// What went through, oldest first; the last ten thousand requests.
     #[must_use]
     pub fn log(&self) -> Vec<Access> {
         let state = self.0.state();
-        let seen = |entry: &Counted| Access {
+        let seen = |entry: &Arc<Counted>| Access {
             method: entry.method.clone(),
             target: entry.target.clone(),
-            status: entry.status,
+            status: entry.status.load(Ordering::Relaxed),
             sent: entry.sent.load(Ordering::Relaxed),
             received: entry.received.load(Ordering::Relaxed),
         };
@@ -180,6 +184,13 @@ impl Proxy {
     /// Forwards again.
     pub fn thaw(&self) {
         self.0.options.network.heal(self.0.address);
+    }
+
+    /// Ends everything without waiting for it.
+    pub(crate) fn abort(&self) {
+        if let Some((cancel, _)) = self.0.state().running.take() {
+            cancel.cancel();
+        }
     }
 
     fn serve(&self, listener: Listener) {
@@ -222,32 +233,36 @@ impl Inner {
         let head = tokio::time::timeout(DEADLINE, Head::read(&mut client)).await??;
         let entry = self.enter(&head);
         if let Some(ProxyFault::Html(status)) = fault {
-            return self.answer(&mut client, entry, status, "text/html", "<html><body>blocked</body></html>").await;
+            return answer(&mut client, &entry, status, "text/html", "<html><body>blocked</body></html>").await;
         }
         if !self.may_pass(&head) {
-            return self.answer(&mut client, entry, 407, "text/plain", "credentials are needed\n").await;
+            return answer(&mut client, &entry, 407, "text/plain", "credentials are needed\n").await;
         }
         if fault == Some(ProxyFault::HtmlInTunnel) && head.is_connect() {
             client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-            self.state().log[entry].status = 200;
+            entry.status.store(200, Ordering::Relaxed);
             return client.write_all(b"HTTP/1.1 200 OK\r\n\r\n<html>login</html>").await;
         }
         let Some(target) = head.target() else {
-            return self.answer(&mut client, entry, 400, "text/plain", "this is a proxy: give a whole address\n").await;
+            return answer(&mut client, &entry, 400, "text/plain", "this is a proxy: give a whole address\n").await;
         };
         let upstream = match self.dial(&target).await {
             Ok(upstream) => upstream,
-            Err(why) => return self.answer(&mut client, entry, 502, "text/plain", &format!("{why}\n")).await,
+            Err(why) => return answer(&mut client, &entry, 502, "text/plain", &format!("{why}\n")).await,
         };
-        self.forward(client, upstream, &head, entry).await
+        forward(client, upstream, &head, &entry).await
     }
 
-    /// Notes a request; the number of its entry.
-    fn enter(&self, head: &Head) -> usize {
-        let mut state = self.state();
+    /// Notes a request.
+    fn enter(&self, head: &Head) -> Arc<Counted> {
         let target = head.target().map_or_else(|| head.address.clone(), |target| target.to_string());
-        state.log.push(Counted { method: head.method.clone(), target, ..Counted::default() });
-        state.log.len() - 1
+        let entry = Arc::new(Counted { method: head.method.clone(), target, ..Counted::default() });
+        let mut state = self.state();
+        if state.log.len() == KEPT {
+            state.log.pop_front();
+        }
+        state.log.push_back(Arc::clone(&entry));
+        entry
     }
 
     fn may_pass(&self, head: &Head) -> bool {
@@ -257,54 +272,47 @@ impl Inner {
         head.header("proxy-authorization") == Some(wanted.as_str())
     }
 
-    async fn answer(&self, client: &mut BoxIo, entry: usize, status: u16, kind: &str, body: &str) -> io::Result<()> {
-        self.state().log[entry].status = status;
-        let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-        let ask = if status == 407 { "Proxy-Authenticate: Basic realm=\"site\"\r\n" } else { "" };
-        let text = format!(
-            "HTTP/1.1 {status} {}\r\n{ask}Content-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            reason.unwrap_or("Error"),
-            body.len()
-        );
-        client.write_all(text.as_bytes()).await?;
-        client.shutdown().await
-    }
-
     async fn dial(&self, target: &Target) -> Result<BoxIo, String> {
         let known = self.state().hosts.get(&target.host.to_lowercase()).copied();
         let place = known.map_or_else(|| target.clone(), |address| Target::new(address.to_string(), target.port));
         self.options.network.connect(&place, DEADLINE).await.map_err(|error| error.to_string())
     }
+}
 
-    async fn forward(&self, mut client: BoxIo, mut upstream: BoxIo, head: &Head, entry: usize) -> io::Result<()> {
-        let (sent, received) = {
-            let mut state = self.state();
-            let entry = &mut state.log[entry];
-            if head.is_connect() {
-                entry.status = 200;
-            }
-            (Arc::clone(&entry.sent), Arc::clone(&entry.received))
-        };
-        if head.is_connect() {
-            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-            upstream.write_all(&head.rest).await?;
-        } else {
-            upstream.write_all(&head.for_origin()).await?;
-        }
-        sent.fetch_add(head.rest.len() as u64, Ordering::Relaxed);
-        let (client_in, client_out) = tokio::io::split(client);
-        let (upstream_in, upstream_out) = tokio::io::split(upstream);
-        let up = pump(client_in, upstream_out, &sent, |_| ());
-        let mut first = !head.is_connect();
-        let down = pump(upstream_in, client_out, &received, |piece| {
-            // The status line of the first answer: `HTTP/1.1 200 …`.
-            if std::mem::take(&mut first) {
-                let status = std::str::from_utf8(piece.get(9..12).unwrap_or_default()).ok();
-                self.state().log[entry].status = status.and_then(|text| text.parse().ok()).unwrap_or_default();
-            }
-        });
-        tokio::try_join!(up, down).map(|_| ())
+async fn answer(client: &mut BoxIo, entry: &Counted, status: u16, kind: &str, body: &str) -> io::Result<()> {
+    entry.status.store(status, Ordering::Relaxed);
+    let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let ask = if status == 407 { "Proxy-Authenticate: Basic realm=\"site\"\r\n" } else { "" };
+    let text = format!(
+        "HTTP/1.1 {status} {}\r\n{ask}Content-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        reason.unwrap_or("Error"),
+        body.len()
+    );
+    client.write_all(text.as_bytes()).await?;
+    client.shutdown().await
+}
+
+async fn forward(mut client: BoxIo, mut upstream: BoxIo, head: &Head, entry: &Counted) -> io::Result<()> {
+    if head.is_connect() {
+        entry.status.store(200, Ordering::Relaxed);
+        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+        upstream.write_all(&head.rest).await?;
+    } else {
+        upstream.write_all(&head.for_origin()).await?;
     }
+    entry.sent.fetch_add(head.rest.len() as u64, Ordering::Relaxed);
+    let (client_in, client_out) = tokio::io::split(client);
+    let (upstream_in, upstream_out) = tokio::io::split(upstream);
+    let up = pump(client_in, upstream_out, &entry.sent, |_| ());
+    let mut first = !head.is_connect();
+    let down = pump(upstream_in, client_out, &entry.received, |piece| {
+        // The status line of the first answer: `HTTP/1.1 200 …`.
+        if std::mem::take(&mut first) {
+            let status = std::str::from_utf8(piece.get(9..12).unwrap_or_default()).ok();
+            entry.status.store(status.and_then(|text| text.parse().ok()).unwrap_or_default(), Ordering::Relaxed);
+        }
+    });
+    tokio::try_join!(up, down).map(|_| ())
 }
 
 async fn pump(

@@ -47,7 +47,7 @@ pub struct LabOptions {
     pub proxy_credentials: Option<(String, SecretString)>,
     /// Names that only the proxy knows, and where they lead.
     pub proxy_hosts: BTreeMap<String, IpAddr>,
-    /// Whether machines may only connect inside the site's subnet, so that the proxy is the only way out.
+    /// Whether machines may only connect inside the site's subnets, so that the proxy is the only way out.
     pub closed: bool,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
@@ -129,6 +129,8 @@ pub struct Lab {
     proxy: Proxy,
     dns: Option<DnsServer>,
     zone: Arc<dyn Zone>,
+    /// The site's networks.
+    reach: Vec<IpNet>,
     /// Holds the subnet against other sites on this computer.
     _claim: Option<TcpListener>,
 }
@@ -167,12 +169,14 @@ impl Lab {
         };
         let listen = |part, address| move |source| LabError::Listen { part, address, source };
         let seed = options.seed.unwrap_or_else(|| Seed::demo(IpNet::V4(subnet)));
+        let mut reach = vec![IpNet::V4(subnet)];
+        reach.extend(seed.subnets.iter().map(|subnet| subnet.cidr));
         let domains = seed.domains.iter().map(|domain| domain.name.to_lowercase()).collect();
         let zone = Arc::new(SiteZone { maas: OnceLock::new(), domains });
         let machines = SimulatedMachines::new(SimulatedOptions {
             network: network.clone(),
             zone: Arc::clone(&zone) as Arc<dyn Zone>,
-            reach: options.closed.then(|| vec![IpNet::V4(subnet)]),
+            reach: options.closed.then(|| reach.clone()),
             programs: options.programs,
             clock: Arc::clone(&options.clock),
             boot_time: options.boot_time,
@@ -208,7 +212,7 @@ impl Lab {
             let at = SocketAddr::new(host(2), DNS_PORT);
             Some(DnsServer::start(at, Arc::clone(&zone)).await.map_err(listen("DNS", at))?)
         };
-        Ok(Self { subnet, network, maas, machines, proxy, dns, zone, _claim: claim })
+        Ok(Self { subnet, network, maas, machines, proxy, dns, zone, reach, _claim: claim })
     }
 
     /// The site's subnet.
@@ -269,18 +273,26 @@ impl Lab {
     /// the zone included, nothing else.
     #[must_use]
     pub fn connector(&self) -> Arc<dyn Connector> {
-        let reach = Some(vec![IpNet::V4(self.subnet)]);
-        Arc::new(SiteConnector::new(self.network.connector(), Arc::clone(&self.zone), reach))
+        let zone = Arc::clone(&self.zone);
+        Arc::new(SiteConnector::new(self.network.connector(), zone, Some(self.reach.clone())))
     }
 
     /// Stops everything and removes every file of the machines.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.maas.shutdown().await;
         self.machines.shutdown().await;
         self.proxy.stop().await;
-        if let Some(dns) = self.dns {
+        if let Some(dns) = self.dns.take() {
             dns.shutdown().await;
         }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.maas.abort();
+        self.machines.abort();
+        self.proxy.abort();
     }
 }
 

@@ -270,3 +270,6 @@ fn cycle(units: &BTreeMap<String, Entry>, from: &str) -> Option<Vec<String>> {
     let mut path = vec![from.to_owned()];
     walk(units, &mut path, &mut BTreeSet::new()).then_some(path)
 }
+
+#[cfg(test)]
+mod tests;
