@@ -1,10 +1,16 @@
 //! What goes wrong in a site, and what the engine makes of it.
 
 use crate::world::{World, first_of, spec};
+use async_trait::async_trait;
 use ferrogate_lab::maas::MachineFault;
+use ferrogate_lab::maas::{Call, Gate, Maas, Verdict};
+use ferrogate_model::SystemId;
 use ferrogate_model::state::{MachineState, Severity};
 use ferrogate_provision::{Memory, Outcome, Pass, mark};
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 fn told<'a>(passes: &'a [Pass], reason: &'a str) -> Vec<&'a str> {
     let events = passes.iter().flat_map(|pass| &pass.events);
@@ -159,4 +165,58 @@ async fn machines_of_an_engine_that_died_are_adopted_by_the_pool_they_fit() {
     assert_eq!(told(&passes, "MachineGivenBack").len(), 1);
     let allocations: u32 = world.maas.machines().iter().map(|machine| machine.allocations).sum();
     assert_eq!(allocations, 3 + 2, "nothing further was taken");
+}
+
+/// Right after the engine has listed its machines, one of them changes hands.
+#[derive(Debug)]
+struct ChangesHands {
+    maas: Maas,
+    operator: ferrogate_maas::Client,
+    machine: SystemId,
+    done: AtomicBool,
+}
+
+#[async_trait]
+impl Gate for ChangesHands {
+    async fn before(&self, _call: &Call) -> Verdict {
+        Verdict::Pass
+    }
+
+    async fn after(&self, call: &Call) -> Verdict {
+        if call.user.as_deref() != Some("admin") || self.done.swap(true, Ordering::SeqCst) {
+            return Verdict::Pass;
+        }
+        assert_eq!((call.method.as_str(), call.op.as_deref()), ("GET", None), "{call:?}");
+        self.maas.release_by_admin(&self.machine);
+        let wanted = ferrogate_maas::Allocate {
+            system_id: Some(self.machine.clone()),
+            agent_name: Some("juju-7".into()),
+            ..ferrogate_maas::Allocate::default()
+        };
+        while self.operator.allocate(&wanted).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Verdict::Pass
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_changed_hands_since_the_engine_looked_is_not_released() {
+    let mut world = World::new(spec(1)).await;
+    let engine = world.engine();
+    let mut memory = Memory::default();
+    world.converge(&engine, &mut memory).await;
+    let machine = first_of(&world, "work");
+    world.maas.set_gate(Some(std::sync::Arc::new(ChangesHands {
+        maas: world.maas.clone(),
+        operator: world.operator.clone(),
+        machine: machine.system_id.clone(),
+        done: AtomicBool::new(false),
+    })));
+    world.desired.absent = true;
+    world.converge(&engine, &mut memory).await;
+    let after = world.maas.machine(&machine.hostname).unwrap();
+    assert_eq!((after.status, after.agent_name.as_str()), ("Allocated", "juju-7"), "{after:?}");
+    assert_eq!(after.releases, machine.releases + 1, "only the administrator released it");
+    assert_eq!(world.ours(), []);
 }
