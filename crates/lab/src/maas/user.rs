@@ -20,8 +20,27 @@ pub(crate) fn collection(ctx: &mut Ctx<'_>) -> Reply {
             users.sort_by(|a, b| a.name.cmp(&b.name));
             Ok(Answer::json(&users.into_iter().map(render::user).collect::<Value>()))
         }
+        ("POST", None) => create(ctx),
         _ => ctx.refuse("POST, GET"),
     }
+}
+
+/// A new user, without any API key. The password is not kept: nobody signs in here.
+fn create(ctx: &mut Ctx<'_>) -> Reply {
+    ctx.need_admin(Answer::admins_only)?;
+    let form = ctx.request.form()?;
+    let field = |name: &str| form.get(name).ok_or_else(|| Answer::bad_request(format!("No provided {name}!")));
+    let (name, email) = (field("username")?.to_owned(), field("email")?.to_owned());
+    field("password")?;
+    let admin = matches!(field("is_superuser")?, "1" | "true" | "True");
+    if ctx.state.users.iter().any(|user| user.name == name) {
+        return Err(Answer::conflict("a user with that name already exists"));
+    }
+    let id = ctx.state.next_id("user");
+    let user = User { id, name, email, admin };
+    let answer = Answer::json(&render::user(&user));
+    ctx.state.users.push(user);
+    Ok(answer)
 }
 
 /// `users/<name>/`.
@@ -30,6 +49,18 @@ pub(crate) fn one(ctx: &mut Ctx<'_>, name: &str) -> Reply {
         ("GET", None) => {
             let user = ctx.state.users.iter().find(|user| user.name == name);
             Ok(Answer::json(&render::user(user.ok_or_else(|| Answer::not_found("User"))?)))
+        }
+        ("DELETE", None) => {
+            ctx.need_admin(Answer::admins_only)?;
+            if ctx.user()?.name == name {
+                return Err(Answer::bad_request("An administrator cannot self-delete."));
+            }
+            // Deleting a user who is not there is no error.
+            let gone = ctx.state.users.iter().find(|user| user.name == name).map(|user| user.id);
+            ctx.state.users.retain(|user| Some(user.id) != gone);
+            ctx.state.keys.retain(|key| Some(key.user) != gone);
+            ctx.state.ssh_keys.retain(|key| Some(key.user) != gone);
+            Ok(Answer::no_content())
         }
         _ => ctx.refuse("GET, DELETE"),
     }

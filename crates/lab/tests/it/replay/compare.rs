@@ -43,7 +43,7 @@ impl Ids {
 
     fn learn_objects(&mut self, recorded: &Value, ours: &Value) {
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-        for name in ["resource_uri", "system_id"] {
+        for name in ["resource_uri", "system_id", "token_key"] {
             if let (Some(theirs), Some(own)) = (text(recorded, name), text(ours, name))
                 && theirs != own
             {
