@@ -174,6 +174,27 @@ pub fn check(question: Question, text: &str) -> Result<Accepted, Problem> {
     }
 }
 
+/// A question and what is wrong with its answer.
+pub type Wrong = (Question, Problem);
+
+/// Every answer, or its default, in its usual form; beside them what was repaired to get there.
+///
+/// # Errors
+/// The first answer that cannot be used.
+pub fn usual(given: &Answers) -> Result<(Answers, Vec<(Question, String)>), Wrong> {
+    let (mut usual, mut notes) = (Answers::default(), Vec::new());
+    for question in Question::ALL {
+        if question == Question::Password && !given.wants_password() {
+            continue;
+        }
+        let accepted = check(question, given.or_default(question)).map_err(|problem| (question, problem))?;
+        usual.set(question, &accepted.text);
+        notes.extend(accepted.notes.into_iter().map(|note| (question, note)));
+    }
+    check_together(&usual, &[])?;
+    Ok((usual, notes))
+}
+
 /// Longest name of a gateway: node names append `-` and a few characters and are DNS labels of at most 63.
 pub const MAX_NAME: usize = 50;
 
@@ -258,7 +279,7 @@ fn maas_endpoint(text: &str) -> Result<Accepted, Problem> {
 ///
 /// # Errors
 /// The question to correct, and the overlap.
-pub fn check_together(answers: &Answers, subnets: &[(String, IpNet)]) -> Result<(), (Question, Problem)> {
+pub fn check_together(answers: &Answers, subnets: &[(String, IpNet)]) -> Result<(), Wrong> {
     let (Ok(pods), Ok(services)) = (
         answers.or_default(Question::PodCidr).parse::<IpNet>(),
         answers.or_default(Question::ServiceRange).parse::<IpNet>(),

@@ -147,18 +147,8 @@ impl Config {
     /// # Errors
     /// The first answer that cannot be used, or a CA file that cannot be read.
     pub fn assemble(given: &Answers, extras: &Extras, folder: &Path) -> Result<Self, InstallError> {
-        let mut usual = Answers::default();
-        for question in Question::ALL {
-            let text = given.or_default(question);
-            if question == Question::Password && !given.wants_password() {
-                continue;
-            }
-            let accepted =
-                answers::check(question, text).map_err(|problem| InstallError::Answer { question, problem })?;
-            usual.set(question, &accepted.text);
-        }
-        answers::check_together(&usual, &[])
-            .map_err(|(question, problem)| InstallError::Answer { question, problem })?;
+        let (usual, _) =
+            answers::usual(given).map_err(|(question, problem)| InstallError::Answer { question, problem })?;
         let ca_pem = read_ca("--ca-file", extras.ca_file.as_deref(), folder)?;
         let maas_ca_pem = read_ca("--maas-ca-file", extras.maas_ca_file.as_deref(), folder)?;
         let usable = |question: Question| -> Unusable { Unusable(question) };

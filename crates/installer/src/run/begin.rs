@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Host, InstallArgs, InstallError, Prompter,
-    answers::Answers,
+    answers::{self, Answers},
     config::{self, Extras, document::Document, render},
     files,
     probes::SiteProbes,
@@ -162,14 +162,19 @@ fn write_new(
 ) -> Result<Beginning, InstallError> {
     let extras = absolute(extras)?;
     // Everything is found usable before anything is written.
-    let mut usual = Config::assemble(answers, &extras, Path::new(""))?;
+    let mut config = Config::assemble(answers, &extras, Path::new(""))?;
+    let (answers, notes) =
+        answers::usual(answers).map_err(|(question, problem)| InstallError::Answer { question, problem })?;
+    for (question, note) in notes {
+        screen.line(Tone::Note, &format!("{}: {note}", question.title()));
+    }
     let now = host.clock.now();
-    let folder = Folder::create(state_dir, usual.name.as_str(), now)?;
+    let folder = Folder::create(state_dir, config.name.as_str(), now)?;
     let lock = folder.lock()?;
     let sealer = Sealer::generate();
     sealer.save(folder.path())?;
     let extras = keep_certificates(&folder, extras)?;
-    let text = render::render(answers, &extras, &sealer, &folder.config(), now);
+    let text = render::render(&answers, &extras, &sealer, &folder.config(), now);
     files::write_private(&folder.config(), text.as_bytes())?;
     screen.line(Tone::Good, &format!("Configuration written: {}", folder.config().display()));
     if config_only {
@@ -177,8 +182,8 @@ fn write_new(
         screen.line(Tone::Plain, &command);
         return Ok(Beginning::Written(folder.config()));
     }
-    usual.deadlines = extras.deadlines;
-    Ok(Beginning::Go(Box::new(Begun { config: usual, folder, sealer }), lock))
+    config.deadlines = extras.deadlines;
+    Ok(Beginning::Go(Box::new(Begun { config, folder, sealer }), lock))
 }
 
 /// Copies the CA files into the folder, so that it is complete by itself.
