@@ -40,7 +40,8 @@ pub fn spawn(ground: &Arc<Ground>, tracker: &TaskTracker, closing: &Cancellation
         Arc::new(Housekeeping::new(Arc::clone(ground))),
     ];
     for reconciler in reconcilers {
-        tracker.spawn(run(reconciler, Arc::clone(ground), Arc::clone(&board), closing.clone()));
+        let (clock, nudges) = (Arc::clone(&ground.clock), ground.nudge.subscribe());
+        tracker.spawn(run(reconciler, clock, nudges, Arc::clone(&board), closing.clone()));
     }
     tracker.spawn(ground::listen(Arc::clone(ground), closing.clone()));
     board

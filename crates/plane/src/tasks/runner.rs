@@ -1,11 +1,12 @@
 //! The one loop behind every reconciler: timer, nudge, back-off, one run at a time for each thing, panics contained.
 
-use super::{Board, Ground, Phase, TaskError};
+use super::{Board, Phase, TaskError};
 use async_trait::async_trait;
-use ferrogate_model::fault::chain;
+use ferrogate_model::{Clock, fault::chain};
 use rand::Rng;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
+    sync::watch,
     task::{AbortHandle, Id, JoinError, JoinSet},
     time::Instant,
 };
@@ -83,7 +84,7 @@ struct Slot {
 
 struct Runner {
     reconciler: Arc<dyn Reconciler>,
-    ground: Arc<Ground>,
+    clock: Arc<dyn Clock>,
     board: Arc<Board>,
     slots: HashMap<String, Slot>,
     runs: JoinSet<Result<Done, TaskError>>,
@@ -91,10 +92,15 @@ struct Runner {
 }
 
 /// Runs a reconciler until `closing`; the runs that are under way then may end within a deadline.
-pub async fn run(reconciler: Arc<dyn Reconciler>, ground: Arc<Ground>, board: Arc<Board>, closing: CancellationToken) {
-    let mut nudges = ground.nudge.subscribe();
+pub async fn run(
+    reconciler: Arc<dyn Reconciler>,
+    clock: Arc<dyn Clock>,
+    mut nudges: watch::Receiver<()>,
+    board: Arc<Board>,
+    closing: CancellationToken,
+) {
     let mut runner =
-        Runner { reconciler, ground, board, slots: HashMap::new(), runs: JoinSet::new(), ids: HashMap::new() };
+        Runner { reconciler, clock, board, slots: HashMap::new(), runs: JoinSet::new(), ids: HashMap::new() };
     runner.look(true).await;
     let mut next_look = Instant::now() + LOOK_EVERY;
     loop {
@@ -128,7 +134,7 @@ impl Runner {
 
     /// Reads what there is to work on.
     async fn look(&mut self, nudged: bool) {
-        let now = self.ground.clock.now();
+        let now = self.clock.now();
         let keys = match self.reconciler.keys().await {
             Ok(keys) => keys,
             Err(error) => {
@@ -177,7 +183,7 @@ impl Runner {
                 slot.started = Some(now);
                 slot.nudged = false;
             }
-            self.board.started(self.name(), &id, self.ground.clock.now());
+            self.board.started(self.name(), &id, self.clock.now());
             let (reconciler, of) = (Arc::clone(&self.reconciler), id.clone());
             let handle = self.runs.spawn(async move {
                 tokio::time::timeout(LONGEST_RUN, reconciler.reconcile(&of))
@@ -201,7 +207,7 @@ impl Runner {
             Err(error) => (error.id(), Err(error)),
         };
         let Some((id, _)) = self.ids.remove(&task) else { return };
-        let now = self.ground.clock.now();
+        let now = self.clock.now();
         let name = self.name();
         let (phase, detail, again) = match result {
             Ok(Ok(done)) => (Phase::Done, done.said, done.again),
