@@ -1,0 +1,154 @@
+//! The reconciler of gateways: connections, the first one of all, and the look at the machines.
+
+use crate::tasks::stage::Stage;
+use ferrogate_model::{
+    GatewayId,
+    state::{ClusterState, GatewayHealth, GatewayState, MachineState, OperationState, Severity},
+};
+use ferrogate_plane::tasks::{Done, Gateways, Reconciler};
+use ferrogate_store::{
+    Page,
+    accounts::{self, AccountState},
+    audit, gateway_nodes, gateways, machines, operations,
+};
+use secrecy::ExposeSecret;
+use std::{sync::Arc, time::Duration};
+
+async fn run(stage: &Stage, gateway: GatewayId) -> Done {
+    Gateways::new(Arc::clone(&stage.ground)).reconcile(&gateway.to_string()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_gateway_runs_when_its_first_node_connects_and_has_an_account_then() {
+    let stage = Stage::new().await;
+    let gateway = stage.gateway("paris", 3).await;
+    run(&stage, gateway.id).await;
+    assert_eq!(stage.read_gateway(gateway.id).await.state, GatewayState::Provisioning, "nobody is there");
+    assert_eq!(stage.reasons(gateway.id).await, Vec::<String>::new());
+
+    stage.node(gateway.id, "paris-1").await;
+    run(&stage, gateway.id).await;
+    let found = stage.read_gateway(gateway.id).await;
+    assert_eq!(
+        (found.state, found.health, found.version.as_deref()),
+        (GatewayState::Running, GatewayHealth::Degraded, Some("0.1.0"))
+    );
+    let account = accounts::get(&stage.store, found.account.unwrap()).await.unwrap().unwrap();
+    assert_eq!((account.name, account.gateway, account.auto_created), (gateway.name.clone(), gateway.id, true));
+    assert_eq!(account.api_key.expose_secret(), gateway.maas_key.expose_secret());
+    let audited = audit::list(&stage.store, &audit::Filter::default(), &Page::default()).await.unwrap().items;
+    assert_eq!(audited[0].action, "account.create");
+    let installing = operations::open_on(&stage.store, &gateway.id.into()).await.unwrap();
+    assert_eq!(installing.len(), 1, "two nodes are missing yet");
+
+    for node in ["paris-2", "paris-3"] {
+        stage.node(gateway.id, node).await;
+    }
+    run(&stage, gateway.id).await;
+    assert_eq!(stage.read_gateway(gateway.id).await.health, GatewayHealth::Healthy);
+    assert_eq!(stage.read_operation(installing[0].id).await.state, OperationState::Succeeded);
+    let own = stage.read_cluster(gateway.cluster).await;
+    assert_eq!((own.state, own.observed_generation), (ClusterState::Running, 1));
+    assert_eq!(stage.reasons(gateway.id).await, ["Degraded", "Running", "AccountCreated", "Healthy"]);
+    run(&stage, gateway.id).await;
+    assert_eq!(stage.reasons(gateway.id).await.len(), 4, "everything is told once");
+    let list = accounts::list(&stage.store, stage.tenant, None, &Page::default()).await.unwrap();
+    assert_eq!(list.items.len(), 1);
+}
+
+#[tokio::test]
+async fn an_account_whose_name_is_taken_gets_the_next_one() {
+    let stage = Stage::new().await;
+    let (lyon, _) = stage.running_gateway("paris").await;
+    let mut account = accounts::get(&stage.store, lyon.account.unwrap()).await.unwrap().unwrap();
+    account.name = "lille".parse().unwrap();
+    accounts::change(&stage.store, &account, stage.ground.now()).await.unwrap();
+    let lille = stage.gateway("lille", 1).await;
+    stage.node(lille.id, "lille-1").await;
+    run(&stage, lille.id).await;
+    let made = stage.read_gateway(lille.id).await.account.unwrap();
+    assert_eq!(accounts::get(&stage.store, made).await.unwrap().unwrap().name.as_str(), "lille-2");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_told_once_and_so_is_its_return() {
+    let stage = Stage::new().await;
+    let gateway = stage.gateway("paris", 1).await;
+    let node = stage.node(gateway.id, "paris-1").await;
+    run(&stage, gateway.id).await;
+    let seen = stage.ground.now();
+    let stored = || async { gateway_nodes::get(&stage.store, node).await.unwrap().unwrap() };
+    assert_eq!((stored().await.replica.as_deref(), stored().await.last_seen), (Some("plane-a"), Some(seen)));
+
+    stage.sites.cut(gateway.id);
+    stage.clock.advance(Duration::from_secs(30));
+    run(&stage, gateway.id).await;
+    run(&stage, gateway.id).await;
+    let found = stage.read_gateway(gateway.id).await;
+    assert_eq!(
+        (found.state, found.health, found.last_seen),
+        (GatewayState::Running, GatewayHealth::Unreachable, Some(seen))
+    );
+    assert_eq!(stored().await.replica, None);
+    let told = stage.told(gateway.id).await;
+    let lost: Vec<_> = told.iter().filter(|event| event.reason == "Unreachable").collect();
+    assert_eq!((lost.len(), lost[0].severity), (1, Severity::Error));
+
+    stage.sites.connect(gateway.id, node, "paris-1", stage.ground.now());
+    run(&stage, gateway.id).await;
+    let found = stage.read_gateway(gateway.id).await;
+    assert_eq!((found.health, found.last_seen), (GatewayHealth::Healthy, Some(stage.ground.now())));
+}
+
+#[tokio::test]
+async fn a_node_that_is_connected_to_another_replica_counts_as_long_as_that_one_lives() {
+    let stage = Stage::new().await;
+    let gateway = stage.gateway("paris", 1).await;
+    let node = stage.node(gateway.id, "paris-1").await;
+    run(&stage, gateway.id).await;
+    stage.sites.cut(gateway.id);
+    gateway_nodes::seen(&stage.store, node, "0.1.0", "plane-b", stage.ground.now()).await.unwrap();
+    run(&stage, gateway.id).await;
+    assert_eq!(stage.read_gateway(gateway.id).await.health, GatewayHealth::Healthy);
+    stage.clock.advance(Duration::from_secs(61));
+    run(&stage, gateway.id).await;
+    assert_eq!(stage.read_gateway(gateway.id).await.health, GatewayHealth::Unreachable);
+}
+
+#[tokio::test]
+async fn the_machines_of_a_gateway_and_its_account_are_looked_at_through_it() {
+    let stage = Stage::new().await;
+    let gateway = stage.gateway("paris", 2).await;
+    let names = stage.take_machines(gateway.cluster, &["paris-1", "paris-2"]).await;
+    stage.node(gateway.id, "paris-1").await;
+    run(&stage, gateway.id).await;
+    let list = || async { machines::list(&stage.store, gateway.cluster, &Page::default()).await.unwrap().items };
+    let mut seen: Vec<_> = list().await.into_iter().map(|m| (m.hostname, m.node.unwrap(), m.state)).collect();
+    seen.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut wanted = vec![
+        (names[0].clone(), "paris-1".to_owned(), MachineState::Running),
+        (names[1].clone(), "paris-2".to_owned(), MachineState::Joining),
+    ];
+    wanted.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(seen, wanted);
+    let account = stage.read_gateway(gateway.id).await.account.unwrap();
+    let state = || async {
+        let found = accounts::get(&stage.store, account).await.unwrap().unwrap();
+        (found.state, found.reason)
+    };
+    assert_eq!(state().await, (AccountState::Ready, String::new()));
+
+    // Somebody takes the key away in MAAS.
+    let mut site = stage.read_gateway(gateway.id).await;
+    site.maas_key = "Wrong0Consumer0000:Wrong0Token0000000:WrongSecret000000000000000000000".to_owned().into();
+    gateways::set_site(&stage.store, &site, stage.ground.now()).await.unwrap();
+    let mut record = accounts::get(&stage.store, account).await.unwrap().unwrap();
+    record.api_key = site.maas_key.clone();
+    accounts::change(&stage.store, &record, stage.ground.now()).await.unwrap();
+    run(&stage, gateway.id).await;
+    let (refused, reason) = state().await;
+    assert_eq!(refused, AccountState::Refused, "{reason}");
+    assert_eq!(list().await.len(), 2, "what cannot be looked at is not forgotten");
+    let calls = stage.maas.calls();
+    assert!(calls.iter().rev().take(2).all(|call| call.method == "GET"), "looking changes nothing");
+}
