@@ -65,8 +65,8 @@ pub(crate) async fn run(args: &DemoArgs) -> Result<()> {
 
 async fn play(args: &DemoArgs, set: &Set, report: &mut Report, place: &mut Option<Stage>) -> Result<()> {
     if !args.json {
-        print::note("Ferrogate on this computer: MAAS and its machines are simulated; the plane, the installer,");
-        print::note("the gateway, the tunnel and every socket between them are real.\n");
+        print::note("Ferrogate on this computer. MAAS and its machines are simulated; the plane, the");
+        print::note("installer, the gateway, the tunnel and every socket between them are real.\n");
     }
     let stage = place.insert(until_cancelled(set, story::raise(set, report)).await?);
     until_cancelled(set, story::gateway(stage, set, report)).await?;

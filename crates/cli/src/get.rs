@@ -235,8 +235,8 @@ async fn describe_gateway(client: &Client, name: &str) -> Result<()> {
         ("Nodes", format!("{} connected of {}", gateway.connected_nodes, gateway.desired_nodes)),
         ("Version", gateway.version.clone()),
         ("MAAS", gateway.maas_endpoint.clone()),
-        ("Created", gateway.created_at.to_string()),
-        ("Last seen", gateway.last_seen_at.map(|at| at.to_string()).unwrap_or_default()),
+        ("Created", output::time(gateway.created_at)),
+        ("Last seen", gateway.last_seen_at.map(output::time).unwrap_or_default()),
     ]));
     section("Nodes", &client.gateway_nodes(name).await?.items)?;
     section("Events", &events_of(client, &gateway.id.to_string()).await?)
@@ -295,8 +295,8 @@ async fn describe_cluster(client: &Client, name: &str) -> Result<()> {
         ("Machines", format!("{} running of {}", cluster.running_machines, cluster.desired_machines)),
         ("Pod CIDR", cluster.spec.pod_cidr.to_string()),
         ("Service range", cluster.spec.service_cidr.to_string()),
-        ("Created", cluster.created_at.to_string()),
-        ("Deleted", cluster.deleted_at.map(|at| at.to_string()).unwrap_or_default()),
+        ("Created", output::time(cluster.created_at)),
+        ("Deleted", cluster.deleted_at.map(output::time).unwrap_or_default()),
     ]));
     section("Machines", &client.cluster_machines(name).await?.items)?;
     section("Events", &events_of(client, &cluster.id.to_string()).await?)
@@ -311,8 +311,8 @@ async fn describe_operation(client: &Client, name: &str) -> Result<()> {
         ("Status", operation.state.to_string()),
         ("Reason", operation.reason.clone()),
         ("By", operation.created_by.clone()),
-        ("Created", operation.created_at.to_string()),
-        ("Finished", operation.finished_at.map(|at| at.to_string()).unwrap_or_default()),
+        ("Created", output::time(operation.created_at)),
+        ("Finished", operation.finished_at.map(output::time).unwrap_or_default()),
     ]));
     print::data("\nSteps:");
     for step in &operation.steps {

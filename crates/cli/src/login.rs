@@ -87,7 +87,10 @@ fn welcome(created: &SessionCreated, name: &str) {
     let identity = &created.identity;
     print::note(&format!(
         "signed in as {} ({:?} of tenant {}); context `{name}` is now the current one, until {}",
-        identity.email, identity.role, identity.tenant, created.session.expires_at
+        identity.email,
+        identity.role,
+        identity.tenant,
+        crate::output::time(created.session.expires_at)
     ));
 }
 

@@ -87,6 +87,11 @@ pub(crate) fn fields(pairs: &[(&str, String)]) -> String {
     pairs.iter().filter(|(_, value)| !value.is_empty()).map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// A point in time for people: to the second, in UTC.
+pub(crate) fn time(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
 /// How long ago, in the short form of the field: `5s`, `12m`, `3h`, `8d`.
 pub(crate) fn age(since: jiff::Timestamp, now: jiff::Timestamp) -> String {
     let seconds = now.duration_since(since).as_secs().max(0);

@@ -73,13 +73,11 @@ async fn with_kubectl(kubeconfig: &Path) -> std::io::Result<Listed> {
             Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
         }
     };
-    let table = run(&["get", "nodes", "-o", "wide"]).await?;
+    let table = run(&["get", "nodes"]).await?;
     let names = run(&["get", "nodes", "-o", "name"]).await?;
     let mut nodes: Vec<_> = names.lines().filter_map(|line| line.strip_prefix("node/")).map(str::to_owned).collect();
     nodes.sort();
-    // The whole width of `-o wide` tears an 80-column terminal; name to internal address says it all.
-    let table = table.lines().map(|line| line.chars().take(76).collect::<String>().trim_end().to_owned()).collect();
-    Ok(Listed { nodes, table, by: "kubectl".to_owned() })
+    Ok(Listed { nodes, table: table.lines().map(str::to_owned).collect(), by: "kubectl".to_owned() })
 }
 
 /// The kubeconfig's token, used the way kubectl uses it.

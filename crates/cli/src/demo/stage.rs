@@ -14,6 +14,7 @@ use ferrogate_net::{Direct, Trust};
 use ferrogate_plane::{Options, Running, Server};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +52,10 @@ fn free_address() -> Result<SocketAddr> {
 impl Stage {
     /// Starts the plane and the site, and sets the plane up through its API.
     pub(crate) async fn raise() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("ferrogate-demo-").tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix("ferrogate-demo-")
+            .permissions(std::fs::Permissions::from_mode(0o700))
+            .tempdir()?;
         let mirror = folder.path().join("mirror");
         let release = release::write(&mirror)?;
         let image = release.gateway_image_ref.clone();
@@ -164,7 +168,7 @@ impl Stage {
         print::note(&format!("  alias ferrogate={program}"));
         print::note("  ferrogate get gateways");
         print::note("  ferrogate describe cluster web");
-        print::note("  ferrogate scale cluster web --count 4 --wait");
+        print::note("  ferrogate scale cluster web --count 3 --wait");
         print::note("  ferrogate get events --watch");
         print::note(&format!("  kubectl --kubeconfig {} get nodes -o wide", self.path("web.kubeconfig").display()));
         print::note(&format!("\n  plane  {}", self.plane_direct()));
