@@ -5,6 +5,7 @@
 mod heal;
 mod kill;
 mod kubernetes;
+mod preflight;
 mod random;
 mod scale;
 mod site;
