@@ -130,7 +130,7 @@ impl World {
 
     /// Without memory nobody waits for machines that are on their way back; MAAS finishes that by itself.
     pub(crate) async fn settle(&self) {
-        for _ in 0..100 {
+        for _ in 0..1000 {
             if self.maas.machines().iter().all(|machine| machine.status != "Releasing") {
                 return;
             }
@@ -201,6 +201,8 @@ pub(crate) fn desired(spec: serde_json::Value) -> Desired {
 pub(crate) struct Kill {
     pub(crate) at: usize,
     pub(crate) after: bool,
+    /// Whether only calls that change something are counted.
+    pub(crate) changes_only: bool,
 }
 
 /// Watches every call: no machine may change that does not bear the mark, and at one call the engine is killed.
@@ -270,9 +272,10 @@ impl Gate for Watcher {
         self.look("something before a call", false);
         let now = {
             let mut inner = self.inner.lock().unwrap();
-            inner.calls += 1;
+            let counted = call.method != "GET" || !inner.kill.is_some_and(|kill| kill.changes_only);
+            inner.calls += usize::from(counted);
             let calls = inner.calls;
-            inner.kill.is_some_and(|kill| kill.at == calls && !kill.after)
+            inner.kill.is_some_and(|kill| counted && kill.at == calls && !kill.after)
         };
         if now {
             tracing::debug!(?call, "killed before");
@@ -288,7 +291,8 @@ impl Gate for Watcher {
         self.look(&format!("{} {} {:?}", call.method, call.path, call.op), forgiven);
         let now = {
             let inner = self.inner.lock().unwrap();
-            inner.kill.is_some_and(|kill| kill.at == inner.calls && kill.after) && inner.done.set(()).is_ok()
+            let counted = call.method != "GET" || !inner.kill.is_some_and(|kill| kill.changes_only);
+            inner.kill.is_some_and(|kill| counted && kill.at == inner.calls && kill.after) && inner.done.set(()).is_ok()
         };
         if now {
             self.killed.notify_one();
