@@ -82,12 +82,12 @@ impl Engine {
         let now = self.clock.now();
         let (observed, client) = match observe::observe(self, desired, memory, now).await {
             Ok(seen) => seen,
-            Err(error) => return cannot_look(&error, memory),
+            Err(error) => return tell(desired, cannot_look(&error, memory)),
         };
         let plan = plan::plan(desired, &observed, memory, &self.limits, now);
         act::remember_intentions(&plan, memory, &self.limits, now);
         let report = Box::pin(act::act(self, desired, &observed, &plan, client, memory)).await;
-        conclude(plan, report, memory, now)
+        tell(desired, conclude(plan, report, memory, now))
     }
 
     pub(crate) const fn maas(&self) -> &ferrogate_maas::Client {
@@ -117,6 +117,20 @@ impl Engine {
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+/// Writes a pass to the log: what happened for everybody, how far things are for those who look closely.
+fn tell(desired: &Desired, pass: Pass) -> Pass {
+    for event in &pass.events {
+        let (cluster, reason) = (desired.cluster, event.reason.as_str());
+        let machine = event.machine.as_ref().map(tracing::field::display);
+        match event.severity {
+            Severity::Info => tracing::info!(%cluster, reason, machine, "{}", event.message),
+            Severity::Warning | Severity::Error => tracing::warn!(%cluster, reason, machine, "{}", event.message),
+        }
+    }
+    tracing::debug!(cluster = %desired.cluster, outcome = ?pass.outcome, machines = pass.machines.len(), "passed");
+    pass
 }
 
 /// MAAS cannot be asked: nothing is known anew, and nothing is done.
