@@ -104,6 +104,9 @@ impl Listening {
         };
         let session = tls.get_ref().1;
         if session.alpn_protocol() == Some(ALPN) {
+            if let Err(error) = ferrogate_tunnel::socket::tune(tls.get_ref().0) {
+                tracing::debug!(%error, "a carrier's socket could not be tuned");
+            }
             // Without the exporter the proof would not be bound to this session, and the hub decides what that means.
             let exporter = session.export_keying_material([0; 32], EXPORTER_LABEL, None).ok();
             return self.context.hub.serve(Box::new(tls), exporter, peer).await;

@@ -1,6 +1,6 @@
 //! The visitors.
 
-use crate::target::{ANSWER, REQUEST, SEND, SERVE, SWALLOW};
+use crate::target::{self, ANSWER, REQUEST, SEND, SEND_COUNTED, SERVE, SWALLOW};
 use std::{
     net::SocketAddr,
     sync::{
@@ -129,9 +129,9 @@ pub(crate) async fn during_bulk(small_way: SocketAddr, bulk_way: SocketAddr, sli
 pub(crate) async fn beside_stalled(address: SocketAddr, stalled: usize, slice: Duration) -> Small {
     let mut idle = Vec::new();
     for _ in 0..stalled {
-        idle.push(visit(address, SEND).await.unwrap());
+        idle.push(visit(address, SEND_COUNTED).await.unwrap());
     }
-    tokio::time::sleep(slice / 2).await;
+    target::quiet().await;
     let figures = new_connections(address, 1, slice).await;
     drop(idle);
     figures

@@ -1,6 +1,10 @@
 //! What stands at the end: sends, swallows or answers, as the first byte says.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -8,6 +12,8 @@ use tokio::{
 
 /// First byte: send for ever.
 pub(crate) const SEND: u8 = b'S';
+/// First byte: send for ever, with little in the kernel, and count it: for readers that stall.
+pub(crate) const SEND_COUNTED: u8 = b'C';
 /// First byte: swallow everything.
 pub(crate) const SWALLOW: u8 = b'W';
 /// First byte: answer each request of [`REQUEST`] bytes with [`ANSWER`] bytes.
@@ -16,6 +22,22 @@ pub(crate) const SERVE: u8 = b'A';
 pub(crate) const REQUEST: usize = 200;
 /// Bytes of a small answer.
 pub(crate) const ANSWER: usize = 600;
+
+/// Bytes sent by [`SEND_COUNTED`].
+static COUNTED: AtomicU64 = AtomicU64::new(0);
+/// What the kernel may hold of them.
+const SMALL_BUFFER: usize = 32 * 1024;
+
+/// Waits until stalled readers have stalled: nothing more is sent to them.
+pub(crate) async fn quiet() {
+    for _ in 0..30 {
+        let before = COUNTED.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if COUNTED.load(Ordering::Relaxed) == before {
+            break;
+        }
+    }
+}
 
 pub(crate) async fn start() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -35,6 +57,13 @@ async fn serve(mut socket: TcpStream) -> std::io::Result<()> {
         SEND => loop {
             socket.write_all(&buffer).await?;
         },
+        SEND_COUNTED => {
+            socket2::SockRef::from(&socket).set_send_buffer_size(SMALL_BUFFER)?;
+            loop {
+                let sent = socket.write(&buffer).await?;
+                COUNTED.fetch_add(sent as u64, Ordering::Relaxed);
+            }
+        }
         SWALLOW => while socket.read(&mut buffer).await? > 0 {},
         _ => loop {
             socket.read_exact(&mut buffer[..REQUEST]).await?;
