@@ -9,16 +9,13 @@ use ferrogate_maas::types::{Machine, MachineStatus};
 use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint, MachineFilter};
 use ferrogate_model::{Explain, Fault, SystemClock};
 use ferrogate_net::{Direct, Trust};
+use ferrogate_provision::preflight::{GATEWAY_MIN_CPU, GATEWAY_MIN_DISK_GIB, GATEWAY_MIN_MEMORY_MIB};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a gateway's machine must have (specification 2.1).
-const MIN_CPU: u32 = 4;
-const MIN_MEMORY_MIB: u64 = 8192;
-const MIN_DISK_GIB: u64 = 60;
 /// A doctor is asked when something hangs: it must not hang too.
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -134,9 +131,9 @@ fn failure(error: &ferrogate_maas::MaasError) -> Failure {
 fn fits(machine: &Machine) -> bool {
     machine.status == MachineStatus::Ready
         && !machine.locked
-        && machine.cpu_count >= MIN_CPU
-        && machine.memory >= MIN_MEMORY_MIB
-        && machine.has_disk_of(MIN_DISK_GIB)
+        && machine.cpu_count >= GATEWAY_MIN_CPU
+        && machine.memory >= GATEWAY_MIN_MEMORY_MIB
+        && machine.has_disk_of(GATEWAY_MIN_DISK_GIB)
 }
 
 fn count<'a>(name: &str, machines: impl Iterator<Item = &'a Machine>) -> Count {
@@ -203,7 +200,7 @@ async fn look(
     let mut warnings = Vec::new();
     if fit == 0 {
         warnings.push(format!(
-            "no Ready machine fits a gateway ({MIN_CPU} CPU, {MIN_MEMORY_MIB} MiB, {MIN_DISK_GIB} GiB); commission one, or release one that is not used"
+            "no Ready machine fits a gateway ({GATEWAY_MIN_CPU} CPU, {GATEWAY_MIN_MEMORY_MIB} MiB, {GATEWAY_MIN_DISK_GIB} GiB); commission one, or release one that is not used"
         ));
     } else if placements.iter().all(|placement| placement.fit_a_gateway.len() < 3) {
         warnings.push(

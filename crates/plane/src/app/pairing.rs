@@ -33,10 +33,6 @@ use std::time::Duration;
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Fewest characters of a request key: 128 bits in base64.
 const MIN_REQUEST_KEY: usize = 22;
-/// What each machine of a gateway must have (specification 2.1).
-const GATEWAY_CPU: u32 = 4;
-const GATEWAY_MEMORY_MIB: u64 = 8_192;
-const GATEWAY_DISK_GIB: u64 = 60;
 
 /// What the plane keeps of a pairing in `gateways.settings`; no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,14 +228,14 @@ fn check(context: &Context, request: &PairRequest) -> Outcome<ClusterSpec> {
         count: request.nodes,
         resource_pool: request.resource_pool.clone(),
         zones: vec![request.zone.clone()],
-        min_cpu: Some(GATEWAY_CPU),
-        min_memory_mib: Some(GATEWAY_MEMORY_MIB),
-        min_disk_gib: Some(GATEWAY_DISK_GIB),
+        min_cpu: None,
+        min_memory_mib: None,
+        min_disk_gib: None,
         tags: Vec::new(),
         labels: std::collections::BTreeMap::new(),
         taints: Vec::new(),
     };
-    let spec = ClusterSpec {
+    let mut spec = ClusterSpec {
         domain: request.domain.clone(),
         kubernetes_version: None,
         image: None,
@@ -250,6 +246,7 @@ fn check(context: &Context, request: &PairRequest) -> Outcome<ClusterSpec> {
         control_plane: pool,
         workers: Vec::new(),
     };
+    ferrogate_provision::preflight::raise_to_gateway(&mut spec);
     wire::no_problems(&spec)?;
     Ok(spec)
 }
