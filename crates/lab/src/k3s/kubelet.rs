@@ -4,7 +4,7 @@ mod node;
 mod pods;
 mod probe;
 
-use super::{Timing, caller::Caller, config::Taint};
+use super::{Timing, caller::Caller, config::Taint, objects};
 use crate::machine::Machine;
 use http::Method;
 use serde_json::{Value, json};
@@ -51,6 +51,22 @@ impl Kubelet {
         }
     }
 
+    /// Posts an event about a pod or this node, for `kubectl describe`.
+    async fn event(&self, about: &Value, kind: &str, reason: &str, message: &str) {
+        let now = objects::time(self.machine.clock.now());
+        let namespace = about["metadata"]["namespace"].as_str().unwrap_or("default");
+        let event = json!({"apiVersion": "v1", "kind": "Event",
+            "metadata": {"generateName": format!("{}.", about["metadata"]["name"].as_str().unwrap_or("object"))},
+            "involvedObject": {"apiVersion": "v1", "kind": about["kind"], "name": about["metadata"]["name"],
+                "namespace": about["metadata"]["namespace"], "uid": about["metadata"]["uid"]},
+            "type": kind, "reason": reason, "message": message, "count": 1, "firstTimestamp": now, "lastTimestamp": now,
+            "source": {"component": "kubelet", "host": self.name}});
+        let path = format!("/api/v1/namespaces/{namespace}/events");
+        if let Err(failed) = self.caller.call(Method::POST, &path, Some(&event)).await {
+            tracing::debug!(why = failed.why, "event not posted");
+        }
+    }
+
     async fn round(&self, pods: &mut pods::Pods) -> Result<(), String> {
         self.heartbeat().await?;
         let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", self.name);
@@ -74,7 +90,9 @@ impl Kubelet {
             Ok(node) => self.keep_taints_off(&path, &node).await?,
             Err(failed) if failed.status == Some(404) => {
                 let node = self.node();
-                self.caller.call(Method::POST, "/api/v1/nodes", Some(&node)).await.map_err(|failed| failed.why)?;
+                let node =
+                    self.caller.call(Method::POST, "/api/v1/nodes", Some(&node)).await.map_err(|failed| failed.why)?;
+                self.event(&node, "Normal", "Starting", "Starting kubelet.").await;
             }
             Err(failed) => return Err(failed.why),
         }

@@ -90,6 +90,7 @@ impl Objects<'_> {
         if WITH_GENERATION.contains(&kind.plural) {
             metadata["generation"] = json!(1);
         }
+        fill_in(kind, object);
         check(kind, &name, object)?;
         Ok(name)
     }
@@ -249,6 +250,19 @@ fn is_name(name: &str, kind: &Kind) -> bool {
     let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.' || (rbac && c != '/');
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || rbac);
     name.len() <= 253 && name.chars().all(letter) && edge(name.chars().next()) && edge(name.chars().next_back())
+}
+
+/// Defaults of the API that clients rely on.
+fn fill_in(kind: &Kind, object: &mut Value) {
+    let spec = &mut object["spec"];
+    match kind.plural {
+        "daemonsets" if spec["updateStrategy"]["type"].is_null() => {
+            spec["updateStrategy"] =
+                json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}});
+        }
+        "pods" if spec["restartPolicy"].is_null() => spec["restartPolicy"] = "Always".into(),
+        _ => {}
+    }
 }
 
 /// The rules that mistakes in our manifests would break.

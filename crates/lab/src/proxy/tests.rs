@@ -100,3 +100,23 @@ async fn each_fault_is_one_a_client_can_tell() {
     let error = connector.connect(&Target::new("unknown.example", 443), DEADLINE).await.err().unwrap();
     assert_eq!(error.failure, ConnectFailure::ProxyStatus(502));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_proxy_neither_forwards_nor_ends_and_thaws_without_loss() {
+    let (network, proxy) = site(None);
+    let settings =
+        ProxySettings { https: Some(proxy.url().expose_secret().parse().unwrap()), ..ProxySettings::default() };
+    let connector = ViaProxy::new(network.connector(), settings);
+    let mut io = connector.connect(&Target::new("plane.demo.internal", 80), DEADLINE).await.unwrap();
+    proxy.freeze();
+    let mut work = tokio::spawn(async move {
+        io.write_all(b"GET /y HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        io.read_to_end(&mut answer).await.unwrap();
+        answer
+    });
+    assert!(tokio::time::timeout(Duration::from_secs(600), &mut work).await.is_err(), "it went through");
+    proxy.thaw();
+    let answer = tokio::time::timeout(Duration::from_secs(600), work).await.unwrap().unwrap();
+    assert!(answer.ends_with(b"/y"), "{}", String::from_utf8_lossy(&answer));
+}

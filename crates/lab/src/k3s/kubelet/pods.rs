@@ -6,8 +6,8 @@ use super::Kubelet;
 use container::Outcome;
 use http::Method;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
-use tokio::task::JoinHandle;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// What runs here, by the pod's uid.
@@ -19,6 +19,8 @@ pub(super) struct Pods {
 struct Running {
     stop: CancellationToken,
     task: JoinHandle<()>,
+    /// When the pod is removed even if it has not ended.
+    deadline: Option<Instant>,
 }
 
 impl Drop for Running {
@@ -45,24 +47,27 @@ impl Pods {
             } else if !self.running.contains_key(&id) {
                 let stop = CancellationToken::new();
                 let work = container::run(Arc::clone(&self.kubelet), pod.clone(), stop.clone());
-                self.running.insert(id, Running { stop, task: tokio::spawn(work) });
+                self.running.insert(id, Running { stop, task: tokio::spawn(work), deadline: None });
             }
         }
     }
 
-    /// Asks a pod to end, and removes it from the API once it has.
+    /// Asks a pod to end, and removes it from the API once it has, or its time is over. It never waits: the node has to
+    /// go on telling that it is well.
     async fn end(&mut self, id: &str, pod: &Value) {
         if let Some(running) = self.running.get_mut(id) {
             running.stop.cancel();
-            if !running.task.is_finished() {
-                let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(30);
-                let grace = std::time::Duration::from_secs(grace);
-                let _ = tokio::time::timeout(grace, &mut running.task).await;
+            let grace = pod["metadata"]["deletionGracePeriodSeconds"].as_u64().unwrap_or(30);
+            let deadline = *running.deadline.get_or_insert_with(|| Instant::now() + Duration::from_secs(grace));
+            if !running.task.is_finished() && Instant::now() < deadline {
+                return;
             }
         }
         self.running.remove(id);
         let body = json!({"gracePeriodSeconds": 0});
-        let _ = self.kubelet.caller.call(Method::DELETE, &path(pod), Some(&body)).await;
+        if let Err(failed) = self.kubelet.caller.call(Method::DELETE, &path(pod), Some(&body)).await {
+            tracing::debug!(why = failed.why, "pod not removed yet");
+        }
     }
 }
 

@@ -123,6 +123,12 @@ async fn who_asks_decides_what_is_answered() {
     let body = json!({"metadata": {"name": "x"}});
     let made = viewer.send(Method::POST, "/api/v1/namespaces/default/configmaps", &[], Some(&body)).await.unwrap();
     assert_eq!(made.0, 403);
+    for (resource, allowed) in [("pods", true), ("nodes", false)] {
+        let review = json!({"spec": {"resourceAttributes": {"verb": "list", "resource": resource}}});
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let (_, answer) = viewer.send(Method::POST, path, &[], Some(&review)).await.unwrap();
+        assert_eq!(answer["status"]["allowed"], allowed, "{resource}");
+    }
     // Nobody but an administrator speaks for others.
     assert_eq!(viewer.send(Method::GET, "/api/v1/pods", &as_viewer, None).await.unwrap().0, 403);
 }

@@ -72,6 +72,11 @@ async fn the_real_kubectl_lists_describes_labels_drains_and_deletes() {
     for part in ["KubeletReady", "Non-terminated Pods:", "ferrogate-gateway-", "Ubuntu 24.04"] {
         assert!(described.contains(part), "{part}: {described}");
     }
+    assert!(described.contains("Starting kubelet."), "{described}");
+    run("wait --for=condition=Ready node/w-0 --timeout=30s").await;
+    let rolled = run("rollout status daemonset/ferrogate-gateway -n ferrogate-system --timeout=30s").await;
+    assert!(rolled.contains("successfully rolled out"), "{rolled}");
+    assert!(run("get events -n ferrogate-system").await.contains("Started container gateway"));
     run("label node w-0 disk=ssd").await;
     assert!(run("get nodes -l disk=ssd -o name").await.trim() == "node/w-0");
     run("cordon w-0").await;

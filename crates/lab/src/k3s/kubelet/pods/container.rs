@@ -23,6 +23,7 @@ pub(super) struct Outcome {
 pub(super) fn run(kubelet: Arc<Kubelet>, pod: Value, stop: CancellationToken) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         let mut restarts = 0;
+        let mut told = "";
         loop {
             let started = Instant::now();
             let ended = once(&kubelet, &pod, restarts, &stop).await;
@@ -38,6 +39,10 @@ pub(super) fn run(kubelet: Arc<Kubelet>, pod: Value, stop: CancellationToken) ->
             };
             let name = pod["metadata"]["name"].as_str().unwrap_or_default();
             kubelet.machine.console.say("k3s", format!("pod {name}: {reason}: {message}"));
+            if told != reason {
+                kubelet.event(&pod, "Warning", reason, &message).await;
+                told = reason;
+            }
             let state = json!({"waiting": {"reason": reason, "message": message}});
             tell(&kubelet, &pod, &outcome(&pod, "Pending", false, restarts, &state)).await;
             // A program that ran for long begins anew with the shortest pause, as in a real kubelet.
@@ -143,6 +148,8 @@ async fn probing(kubelet: &Kubelet, pod: &Value, restarts: u32, probes: Probes) 
     let running = json!({"running": {"startedAt": crate::k3s::objects::time(kubelet.machine.clock.now())}});
     let mut ready = probes.readiness.is_none();
     tell(kubelet, pod, &outcome(pod, "Running", ready, restarts, &running)).await;
+    let name = pod["spec"]["containers"][0]["name"].as_str().unwrap_or_default();
+    kubelet.event(pod, "Normal", "Started", &format!("Started container {name}")).await;
     let now = Instant::now();
     let first = |probe: &Option<Probe>| probe.as_ref().map(|probe| now + probe.delay);
     let (mut next_ready, mut next_live) = (first(&probes.readiness), first(&probes.liveness));
