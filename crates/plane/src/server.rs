@@ -57,6 +57,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// What the hub asks about nodes, for tests.
+    #[must_use]
+    pub fn registry(&self) -> impl ferrogate_tunnel::Authenticator + use<> {
+        crate::app::nodes::Registry::new(self.context.store.clone(), Arc::clone(&self.context.clock))
+    }
+
     /// Stops taking connections, asks gateways to come back later, lets open requests end within a deadline, and closes
     /// the store.
     pub async fn shutdown(self) {

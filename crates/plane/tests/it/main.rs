@@ -1,5 +1,15 @@
-//! The plane, from the outside.
+//! The plane, from the outside: whole over real sockets, and its reconcilers against a simulated site.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accounts;
+mod artifacts;
+mod events;
+mod fixture;
+mod kubectl;
+mod listener;
+mod pairing;
+mod people;
+mod plane;
+mod routes;
 mod tasks;

@@ -1,0 +1,99 @@
+//! The listener: TLS, what is told by ALPN, pages and health.
+
+use crate::plane::TestPlane;
+use ferrogate_net::{Connector as _, Direct, HttpClient, Limits, Target, Trust, connect_tls};
+use http::Request;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_certificate_is_good_for_every_name_and_the_fingerprint_is_enough_to_trust_it() {
+    let plane = TestPlane::start_with(|options| options.extra_names = vec!["plane.demo.internal".into()]).await;
+    let pinned = Trust::pinned(plane.running.fingerprint.parse().unwrap());
+    for trust in [Trust::ca(&plane.running.ca_pem), pinned] {
+        for name in ["localhost", "127.0.0.1", "plane.demo.internal"] {
+            let connector = Direct::new().with_hosts([(name, "127.0.0.1".parse().unwrap())]);
+            let client = HttpClient::builder(std::sync::Arc::new(connector)).trust(trust.clone()).build().unwrap();
+            let url = format!("https://{name}:{}/livez", plane.running.local_addr.port());
+            let request = Request::get(url).body(Default::default()).unwrap();
+            assert_eq!(client.send(request, Limits::default()).await.unwrap().status(), 200, "{name}");
+        }
+    }
+    let stranger = HttpClient::builder(std::sync::Arc::new(Direct::new())).build().unwrap();
+    let request = Request::get(plane.url("/livez")).body(Default::default()).unwrap();
+    assert!(stranger.send(request, Limits::default()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_s_protocol_goes_to_the_hub_and_not_to_http() {
+    let plane = TestPlane::start().await;
+    let target = Target::new("127.0.0.1", plane.running.local_addr.port());
+    let config = Trust::ca(&plane.running.ca_pem).client_config(&[ferrogate_tunnel::ALPN, b"http/1.1"]).unwrap();
+    let io = Direct::new().connect(&target, DEADLINE).await.unwrap();
+    let mut stream = connect_tls(io, &target, None, config, DEADLINE).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(ferrogate_tunnel::ALPN));
+    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(!answer.starts_with(b"HTTP/"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_websocket_s_address_tells_people_that_it_is_not_for_them() {
+    let plane = TestPlane::start().await;
+    plane.get("//tunnel").await.problem(426, "websocket_expected");
+    let upgrade = plane
+        .get("//tunnel")
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let response = plane.http().send_streaming(upgrade.build(), DEADLINE).await.unwrap();
+    assert_eq!(response.status(), 101);
+    assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_run_no_script_and_health_is_for_everybody() {
+    let plane = TestPlane::start().await;
+    let page = plane.get("//").await;
+    assert!(page.status(200).text().contains("set-up token"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(!page.text().contains("<script"));
+    assert_eq!(plane.get("//livez").await.status(200).text(), "ok\n");
+    assert_eq!(plane.get("//readyz").await.status(200).text(), "ok\n");
+    assert!(plane.get("//problems/cluster_not_found").await.status(200).text().contains("cluster_not_found"));
+    let document = plane.get("/openapi.json").await;
+    assert_eq!(document.status(200).text(), ferrogate_plane::openapi());
+    plane.get("//metrics").await.problem(401, "not_signed_in");
+    let admin = plane.set_up().await;
+    let metrics = plane.get("//metrics").token(&admin).await;
+    assert!(metrics.status(200).text().contains("ferrogate_http_requests_total{action=\"plane.setup\",status=\"201\"} 1"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_listener_has_health_and_metrics_and_nothing_else() {
+    let plane = TestPlane::start_with(|options| options.admin_listen = Some("127.0.0.1:0".parse().unwrap())).await;
+    let admin = plane.running.admin_addr.unwrap();
+    let client = HttpClient::builder(std::sync::Arc::new(Direct::new())).build().unwrap();
+    for (path, status) in [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/api/v1/version", 404), ("/", 404)] {
+        let request = Request::get(format!("http://{admin}{path}")).body(Default::default()).unwrap();
+        assert_eq!(client.send(request, Limits::default()).await.unwrap().status(), status, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_public_address_that_cannot_be_one_stops_the_start() {
+    for (url, problem) in
+        [("http://plane.example.com", "https"), ("https://user@plane.example.com", "more than"), ("https://a/b", "path")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = ferrogate_plane::Options::new(folder.path(), "127.0.0.1:0".parse().unwrap());
+        options.public_url = Some(url.parse().unwrap());
+        let error = ferrogate_plane::Server::start(options).await.unwrap_err();
+        assert!(error.to_string().contains(problem), "{error}");
+    }
+}
