@@ -21,8 +21,8 @@ pub(crate) fn landing(url: &str, is_set_up: bool) -> String {
         String::new()
     } else {
         format!(
-            "<h2>First start</h2><p>This plane has no administrator yet. Its log shows a one-time set-up token; give it to</p>\
-             <pre>ferrogate login --setup {url}</pre>"
+            "<h2>First start</h2><p>This plane has no administrator yet. It printed a one-time set-up token when it started; give it to</p>\
+             <pre>ferrogate setup {url}</pre>"
         )
     };
     page(

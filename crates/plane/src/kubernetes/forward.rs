@@ -9,6 +9,7 @@ use crate::{
     auth::{Call, Principal},
     context::Context,
     failure::{Failure, Outcome},
+    server::DRAIN_DEADLINE,
 };
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
@@ -175,8 +176,8 @@ async fn connect(context: &Arc<Context>, reach: &Reach, member: IpAddr) -> Resul
                 tracing::debug!(error = %chain(&error), "a connection to an API server ended badly");
             },
             () = closing.cancelled() => {
-                // Answers that are under way may end; the shutdown's deadline cuts what does not.
-                let _ = timeout(HEAD_DEADLINE, driven).await;
+                // Answers that are under way may end within the shutdown's own deadline.
+                let _ = timeout(DRAIN_DEADLINE, driven).await;
             }
         }
     });

@@ -41,6 +41,8 @@ pub struct Options {
     pub hub: HubOptions,
     /// What stands in the place of the tunnel's hub as the way into the sites; `None` takes the hub. For tests.
     pub site: Option<Arc<dyn SiteNetwork>>,
+    /// Whether this plane runs the reconcilers; one that does not only answers, and leaves the acting to other replicas.
+    pub reconcile: bool,
     /// Where "now" comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -72,6 +74,7 @@ impl Options {
             admin_listen: None,
             hub: HubOptions::default(),
             site: None,
+            reconcile: true,
             clock: Arc::new(SystemClock),
         }
     }

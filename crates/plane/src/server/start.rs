@@ -57,7 +57,11 @@ pub(super) async fn start(options: Options) -> Result<Running, StartError> {
         listen(listener, http::admin_router(&context), None);
     }
     context.tasks.spawn(until(context.closing.clone(), renew(Arc::clone(&identity), Arc::clone(&context))));
-    let board = tasks::spawn(&Arc::new(tasks::Ground::of(&context)), &context.tasks, &context.closing);
+    let board = if options.reconcile {
+        tasks::spawn(&Arc::new(tasks::Ground::of(&context)), &context.tasks, &context.closing)
+    } else {
+        Arc::default()
+    };
     Ok(Running {
         local_addr,
         board,

@@ -4,9 +4,7 @@ use crate::{
     fixture::{self, Objects, Site},
     plane::TestPlane,
 };
-use ferrogate_api::{
-    Account, AccountProperties, Cluster, ClusterAccepted, ClusterPlan, Machine, OperationKind, Page,
-};
+use ferrogate_api::{Account, AccountProperties, Cluster, ClusterAccepted, ClusterPlan, Machine, OperationKind, Page};
 use ferrogate_lab::{maas, seed::Seed};
 use ferrogate_model::state::ClusterState;
 use serde_json::{Value, json};
@@ -25,8 +23,7 @@ async fn world() -> World {
     let listen = "10.20.0.2:5240".parse().unwrap();
     let options = maas::Options::new(plane.site.network.clone(), seed).listen(listen);
     let maas = maas::Maas::start(options).await.unwrap();
-    let site =
-        Site { maas_endpoint: maas.url(), maas_key: maas.api_key("admin").unwrap(), ..Site::default() };
+    let site = Site { maas_endpoint: maas.url(), maas_key: maas.api_key("admin").unwrap(), ..Site::default() };
     let objects = fixture::objects(&plane, &admin, site).await;
     World { plane, admin, objects, maas }
 }
@@ -42,9 +39,7 @@ async fn an_account_is_saved_only_when_maas_accepts_its_key() {
     let world = world().await;
     let (plane, admin) = (&world.plane, &world.admin);
     let key = secrecy::ExposeSecret::expose_secret(&world.maas.api_key("admin").unwrap()).to_owned();
-    let body = |name: &str, key: &str| {
-        json!({"name": name, "gateway": "maas-pcg-1", "endpoint": "10.20.0.2:5240", "api_key": key})
-    };
+    let body = |name: &str, key: &str| json!({"name": name, "gateway": "maas-pcg-1", "endpoint": "10.20.0.2:5240", "api_key": key});
     let wrong = plane.post("/accounts").token(admin).json(body("second", "wrong:wrong:wrong")).await;
     assert_eq!(wrong.response.status(), 422, "{}", wrong.text());
     plane.post("/accounts").token(admin).json(body("second", "one:two")).await.problem(422, "bad_maas_key");
@@ -57,8 +52,7 @@ async fn an_account_is_saved_only_when_maas_accepts_its_key() {
 
     let wrong = json!({"api_key": "wrong:wrong:wrong"});
     assert_eq!(plane.patch("/accounts/second").token(admin).json(wrong).await.response.status(), 422);
-    let renamed: Account =
-        plane.patch("/accounts/second").token(admin).json(json!({"name": "third"})).await.read(200);
+    let renamed: Account = plane.patch("/accounts/second").token(admin).json(json!({"name": "third"})).await.read(200);
     assert_eq!(renamed.id, account.id);
     plane.delete("/accounts/third").token(admin).await.status(204);
     plane.get("/accounts/third").token(admin).await.problem(404, "account_not_found");
@@ -152,7 +146,8 @@ async fn a_change_is_refused_when_it_is_impossible_or_somebody_was_faster() {
     plane.patch("/clusters/web").token(admin).json(stale).await.problem(409, "changed_meanwhile");
     let mut other = spec.clone();
     other["pod_cidr"] = json!("172.16.0.0/16");
-    let problem = plane.patch("/clusters/web").token(admin).json(json!({"spec": other})).await.problem(422, "unchangeable");
+    let problem =
+        plane.patch("/clusters/web").token(admin).json(json!({"spec": other})).await.problem(422, "unchangeable");
     assert_eq!(problem.errors[0].at, "spec.pod_cidr");
     let body = json!({"spec": spec, "if_generation": 1});
     let accepted: ClusterAccepted = plane.patch("/clusters/web").token(admin).json(body).await.read(202);

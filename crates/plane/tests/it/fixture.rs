@@ -20,11 +20,8 @@ pub(crate) const INSTALL_TOKEN: &str = "fg_inst_fixture";
 
 /// A release whose files need no download.
 pub(crate) fn release() -> Release {
-    let artifact = |path: &str, content: &[u8]| Artifact {
-        path: path.to_owned(),
-        sha256: sha256(content),
-        upstream: None,
-    };
+    let artifact =
+        |path: &str, content: &[u8]| Artifact { path: path.to_owned(), sha256: sha256(content), upstream: None };
     Release {
         version: "0.1.0".into(),
         kubernetes: "v1.36.4+k3s1".into(),
@@ -239,12 +236,7 @@ async fn write_records(store: &Store, all: &Objects, now: ferrogate_model::Times
 }
 
 /// An event of the fixture's cluster.
-pub(crate) fn event(
-    all: &Objects,
-    id: EventId,
-    reason: &str,
-    at: ferrogate_model::Timestamp,
-) -> events::Event {
+pub(crate) fn event(all: &Objects, id: EventId, reason: &str, at: ferrogate_model::Timestamp) -> events::Event {
     events::Event {
         id,
         tenant: all.tenant,

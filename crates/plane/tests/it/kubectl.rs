@@ -76,8 +76,7 @@ fn tls(materials: &ClusterMaterials) -> TlsAcceptor {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(materials.client_ca.certificate_pem.as_bytes()).unwrap()).unwrap();
     let provider = ferrogate_net::trust::provider();
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -109,10 +108,8 @@ async fn connection(io: BoxIo, acceptor: TlsAcceptor, stub: Arc<Stub>) {
         let stub = Arc::clone(&stub);
         async move { Ok::<_, Infallible>(stub.answer(request).await) }
     });
-    let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(tls), service)
-        .with_upgrades()
-        .await;
+    let _ =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).with_upgrades().await;
 }
 
 impl Stub {
@@ -134,7 +131,8 @@ impl Stub {
                 }
             });
             let empty = Full::new(Bytes::new()).boxed();
-            let response = Response::builder().status(101).header("connection", "Upgrade").header("upgrade", "SPDY/3.1");
+            let response =
+                Response::builder().status(101).header("connection", "Upgrade").header("upgrade", "SPDY/3.1");
             return response.body(empty).unwrap();
         }
         let body = request.into_body().collect().await.unwrap().to_bytes();

@@ -71,7 +71,9 @@ async fn pages_run_no_script_and_health_is_for_everybody() {
     plane.get("//metrics").await.problem(401, "not_signed_in");
     let admin = plane.set_up().await;
     let metrics = plane.get("//metrics").token(&admin).await;
-    assert!(metrics.status(200).text().contains("ferrogate_http_requests_total{action=\"plane.setup\",status=\"201\"} 1"));
+    assert!(
+        metrics.status(200).text().contains("ferrogate_http_requests_total{action=\"plane.setup\",status=\"201\"} 1")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,9 +89,11 @@ async fn the_admin_listener_has_health_and_metrics_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_public_address_that_cannot_be_one_stops_the_start() {
-    for (url, problem) in
-        [("http://plane.example.com", "https"), ("https://user@plane.example.com", "more than"), ("https://a/b", "path")]
-    {
+    for (url, problem) in [
+        ("http://plane.example.com", "https"),
+        ("https://user@plane.example.com", "more than"),
+        ("https://a/b", "path"),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let mut options = ferrogate_plane::Options::new(folder.path(), "127.0.0.1:0".parse().unwrap());
         options.public_url = Some(url.parse().unwrap());

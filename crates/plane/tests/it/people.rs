@@ -35,7 +35,9 @@ async fn of_two_set_ups_at_once_one_wins() {
     let token = plane.running.setup_token.as_ref().unwrap().expose_secret().to_owned();
     let (first, second) = tokio::join!(
         plane.post("/setup").json(setup(&token)),
-        plane.post("/setup").json(json!({"setup_token": token, "tenant": "globex", "email": "b@example.com", "password": PASSWORD})),
+        plane
+            .post("/setup")
+            .json(json!({"setup_token": token, "tenant": "globex", "email": "b@example.com", "password": PASSWORD})),
     );
     let statuses = [first.response.status().as_u16(), second.response.status().as_u16()];
     assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");

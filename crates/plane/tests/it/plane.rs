@@ -106,6 +106,8 @@ impl TestPlane {
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
         options.site = Some(Arc::clone(&site) as Arc<dyn SiteNetwork>);
         options.release = Some(crate::fixture::release());
+        // What the reconcilers make of things is tested with them; here things stay as they were written.
+        options.reconcile = false;
         change(&mut options);
         let running = Server::start(options).await.unwrap();
         let http = HttpClient::builder(Arc::new(Direct::new())).trust(Trust::ca(&running.ca_pem)).build().unwrap();
@@ -171,10 +173,10 @@ impl TestPlane {
 
     /// `path` is below `/api/v1`, or absolute where it begins with `//`.
     pub(crate) fn ask(&self, method: Method, path: &str) -> Ask<'_> {
-        let path = path.strip_prefix('/').filter(|rest| rest.starts_with('/')).map_or_else(
-            || format!("/api/v1{path}"),
-            str::to_owned,
-        );
+        let path = path
+            .strip_prefix('/')
+            .filter(|rest| rest.starts_with('/'))
+            .map_or_else(|| format!("/api/v1{path}"), str::to_owned);
         Ask { plane: self, method, path, token: None, body: None, headers: Vec::new() }
     }
 

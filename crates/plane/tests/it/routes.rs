@@ -183,7 +183,11 @@ async fn every_mutating_route_writes_one_audit_row_of_who_asked() {
         let token = if operation.is_installers() { INSTALL_TOKEN } else { &walk.admin };
         let token = (!operation.is_public()).then_some(token);
         let answer = walk.call(operation, token, &id).await;
-        assert!(!matches!(answer.response.status().as_u16(), 401 | 403 | 500) || operation.is_public(), "{operation:?}: {}", answer.text());
+        assert!(
+            !matches!(answer.response.status().as_u16(), 401 | 403 | 500) || operation.is_public(),
+            "{operation:?}: {}",
+            answer.text()
+        );
         let entries = walk.audit(&id).await;
         assert_eq!(entries.len(), 1, "{operation:?}: {}", answer.text());
         assert_eq!(entries[0].action, operation.action);
