@@ -180,7 +180,7 @@ async fn pair(
             pairing::materials(&paired)?;
             progress.paired = Some(paired.clone());
             folder.keep(sealer, progress)?;
-            let word = format!("gateway {}", paired.gateway_id);
+            let word = paired.gateway_id.to_string();
             Ok((paired, Tone::Good, word))
         })
         .await?;

@@ -188,6 +188,37 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// Lays a line out for a terminal: wrapped at words, what follows a column of its own below that column. Words longer than
+/// a line (paths, commands) are never broken, so that they can be copied; nor are lines of several columns.
+#[must_use]
+pub fn lay_out(text: &str, width: usize) -> Vec<String> {
+    let indent = text.len() - text.trim_start().len();
+    // Where a column begins: behind two spaces or more.
+    let begins = |at: &usize| text[..*at].ends_with("  ") && !text[*at..].starts_with(' ');
+    let columns: Vec<usize> = (indent + 2..text.len()).filter(|at| text.is_char_boundary(*at)).filter(begins).collect();
+    if measure_text_width(text) <= width || columns.len() > 1 {
+        return vec![text.to_owned()];
+    }
+    let hanging = columns.first().copied().unwrap_or(indent);
+    let (head, tail) = text.split_at(hanging);
+    let before = measure_text_width(head);
+    let room = width.saturating_sub(before).max(20);
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    for word in tail.split_whitespace() {
+        if !line.is_empty() && measure_text_width(&line) + 1 + measure_text_width(word) > room {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    let below = " ".repeat(before);
+    lines.iter().enumerate().map(|(index, line)| format!("{}{line}", if index == 0 { head } else { &below })).collect()
+}
+
 /// Cuts a text to at most `width` characters.
 #[must_use]
 pub fn clip(text: &str, width: usize, glyphs: Glyphs) -> String {
@@ -268,6 +299,21 @@ mod tests {
     fn words_are_kept_whole_where_they_can_be() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
+    }
+
+    #[test]
+    fn a_column_keeps_its_place_and_a_path_is_never_broken() {
+        assert_eq!(
+            lay_out("Clock    a b c d", 12),
+            ["Clock    a b c d"],
+            "at least 20 characters are left to a column"
+        );
+        let wrapped = lay_out("  Clock  one two three four five six", 24);
+        assert_eq!(wrapped, ["  Clock  one two three four", "         five six"]);
+        let path = format!("/tmp/{}", "x".repeat(90));
+        assert_eq!(lay_out(&format!("  go on with {path}"), 40), ["  go on with".to_owned(), format!("  {path}")]);
+        let table = "NAME         STATUS   ROLES                       AGE";
+        assert_eq!(lay_out(table, 30), [table]);
     }
 
     #[test]

@@ -26,6 +26,9 @@ use std::{path::PathBuf, time::Duration};
 /// The plane may be gone for good: giving machines back does not wait for it.
 const PLANE_DEADLINE: Duration = Duration::from_secs(20);
 
+/// There is nothing to give back, and nothing to tell.
+const NOTHING_BEGUN: Cleaned = Cleaned { machines: Vec::new(), plane_told: true };
+
 /// Gives back what an installation took.
 ///
 /// # Errors
@@ -41,11 +44,11 @@ pub async fn cleanup(
     let log = Log::open(&begun.folder)?;
     let Some(progress) = begun.folder.read(&begun.sealer, begun.config.name.as_str())? else {
         screen.line(Tone::Good, "Nothing was begun with this configuration, so nothing was taken.");
-        return Ok(Cleaned::default());
+        return Ok(NOTHING_BEGUN);
     };
     if !progress.pairing_begun {
         screen.line(Tone::Good, "No machine was taken, and the plane knows nothing of this installation.");
-        return Ok(Cleaned::default());
+        return Ok(NOTHING_BEGUN);
     }
     confirm(&args, &begun, &mut prompter, screen).await?;
     if let Some(prompter) = prompter {

@@ -36,12 +36,13 @@ pub(crate) fn finished(
     say(&format!("  Files       {}", begun.folder.path().display()));
     say("");
     say("What next:");
-    say(&format!("  A cloud account named {} was made for this MAAS. Create a cluster in it:", status.name));
+    say(&format!("  The cloud account {} was made for this MAAS. Create a cluster in it:", status.name));
     say(&format!("    ferrogate create cluster NAME --account {}", status.name));
     if begun.config.plane.username.is_some() {
         say("  The account used here is no longer needed by the gateway; it may be disabled.");
     }
-    say("  This host is no longer needed. Keep the folder for --config, or remove it: it holds sealed secrets.");
+    say("  This host is no longer needed. The folder holds sealed secrets: keep it for");
+    say("  --config, or remove it.");
 }
 
 /// After a bad end: what is kept, and the two ways on.

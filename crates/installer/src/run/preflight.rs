@@ -97,12 +97,10 @@ pub(crate) fn show(checks: &[Check], screen: &dyn Screen) -> String {
             Status::Skip => Tone::Note,
         };
         tracing::info!(id = %check.id, status = ?check.status, seen = %check.seen, "check");
-        screen.line(tone, &format!("{:<22} {}", check.title, check.seen));
+        screen.line(tone, &format!("{:<24} {}", check.title, check.seen));
         if let Some(fix) = check.fix.as_ref().filter(|_| check.status != Status::Pass) {
-            screen.line(
-                Tone::Plain,
-                &format!("    {} {fix}", if check.status == Status::Fail { "do:" } else { "note:" }),
-            );
+            let word = if check.status == Status::Fail { "do this:" } else { "note:" };
+            screen.line(Tone::Plain, &format!("    {word:<21}  {fix}"));
         }
     }
     let warned = checks.iter().filter(|check| check.status == Status::Warn).count();

@@ -5,7 +5,7 @@ use super::{MachineLine, Screen, clock};
 use crate::prompt::{
     Tone,
     glyphs::Glyphs,
-    view::{clip, wrap},
+    view::{clip, lay_out, wrap},
 };
 use console::{Term, measure_text_width};
 use std::{
@@ -13,8 +13,10 @@ use std::{
     time::Duration,
 };
 
-/// How wide the titles of steps are, so that their times stand below each other.
-const TITLE_WIDTH: usize = 44;
+/// How wide the titles of steps usually are, so that their times stand below each other.
+const TITLE_WIDTH: usize = 28;
+/// How wide a longer title may be.
+const LONGEST_TITLE: usize = 46;
 
 /// A terminal on standard error.
 #[derive(Debug)]
@@ -58,10 +60,11 @@ impl Live {
     }
 
     fn step_line(&self, tone: Tone, title: &str, elapsed: Duration, word: &str) -> String {
-        let title = clip(&self.glyphs.printable(title), TITLE_WIDTH, self.glyphs);
-        let pad = " ".repeat(TITLE_WIDTH - measure_text_width(&title));
+        let title = clip(&self.glyphs.printable(title), LONGEST_TITLE, self.glyphs);
+        let pad = " ".repeat(TITLE_WIDTH.saturating_sub(measure_text_width(&title)));
         let time = format!("{:>7}", clock(elapsed));
-        let room = self.width().saturating_sub(TITLE_WIDTH + 15);
+        let used = measure_text_width(&title).max(TITLE_WIDTH) + 13;
+        let room = self.width().saturating_sub(used);
         let word = clip(&self.glyphs.printable(word), room, self.glyphs);
         let mark = self.glyphs.paint(tone, self.glyphs.mark(tone));
         format!("{mark} {title}{pad} {}  {word}", self.glyphs.paint(Tone::Note, &time))
@@ -117,8 +120,7 @@ impl Screen for Live {
             let mut out = Self::erase(inner);
             let width = self.width().saturating_sub(3);
             let text = self.glyphs.printable(text);
-            // What was laid out in columns stays as it is where it fits.
-            let lines = if measure_text_width(&text) <= width { vec![text] } else { wrap(&text, width) };
+            let lines = lay_out(&text, width);
             for (index, line) in lines.iter().enumerate() {
                 let mark = if index == 0 { self.glyphs.mark(tone) } else { " " };
                 let line = match tone {

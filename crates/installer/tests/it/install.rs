@@ -120,7 +120,7 @@ async fn a_failed_check_stops_before_the_code_is_used_and_says_what_to_do() {
     assert!(matches!(error, InstallError::Preflight { .. }), "{error}");
     assert_eq!(error.exit_code(), 1);
     let screen = world.screen.text();
-    assert!(screen.contains("    do: add machines or commission more in MAAS"), "{screen}");
+    assert!(screen.contains("    do this:               add machines or commission more in MAAS"), "{screen}");
     assert!(screen.contains("No machine was taken."), "{screen}");
     assert!(screen.contains("ferrogate install --config"), "{screen}");
     assert_eq!(world.plane.asked("POST"), 0);
