@@ -6,7 +6,7 @@ use ferrogate_model::Clock;
 use ferrogate_net::{Connector, Trust};
 use ferrogate_provision::{Desired, Engine, Limits, Memory, NoEnrolment, Pass};
 use secrecy::{ExposeSecret, SecretString};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// A MAAS and the way to it.
 #[derive(Clone, Debug)]
@@ -29,12 +29,27 @@ impl Site {
     /// # Errors
     /// In words, when the endpoint, the key or the CA cannot be used.
     pub fn maas(&self) -> Result<Client, String> {
+        self.client(None)
+    }
+
+    /// A client for a quick look: each of its calls ends within `deadline`.
+    ///
+    /// # Errors
+    /// As [`Self::maas`].
+    pub fn maas_within(&self, deadline: Duration) -> Result<Client, String> {
+        self.client(Some(deadline))
+    }
+
+    fn client(&self, deadline: Option<Duration>) -> Result<Client, String> {
         let (endpoint, _) = Endpoint::parse(&self.endpoint).map_err(|error| error.to_string())?;
         let key: ApiKey =
             self.key.expose_secret().parse().map_err(|error: ferrogate_maas::BadApiKey| error.to_string())?;
         let mut options = ClientOptions::new(endpoint, key, Arc::clone(&self.network), Arc::clone(&self.clock));
         if let Some(ca_pem) = &self.ca_pem {
             options.trust = Trust::system().with_ca(ca_pem.clone());
+        }
+        if let Some(deadline) = deadline {
+            options.deadline = deadline;
         }
         Client::new(options).map_err(|error| error.to_string())
     }

@@ -31,6 +31,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How often the machines of a gateway are read from its MAAS.
 const OBSERVE_EVERY: Duration = Duration::from_secs(30);
 
+/// How long MAAS may take to answer a look. A tunnel that is breaking answers nothing, and must not hold up the rest.
+const LOOK_DEADLINE: Duration = Duration::from_secs(10);
+
 /// The reconciler of the gateways.
 #[derive(Debug)]
 pub struct Gateways {

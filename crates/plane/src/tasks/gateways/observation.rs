@@ -1,7 +1,7 @@
 //! How the machines of a gateway are. Looking only: the installer built them, and changes of a gateway are made by the engine
 //! when somebody asks for them.
 
-use super::{Presence, site};
+use super::{LOOK_DEADLINE, Presence, site};
 use crate::tasks::{Ground, TaskError, ground};
 use ferrogate_maas::{
     MaasError, MaasFailure, MachineFilter,
@@ -21,7 +21,7 @@ use ferrogate_store::{
 };
 
 pub(super) async fn step(ground: &Ground, gateway: &Gateway, presence: &Presence) -> Result<(), TaskError> {
-    let found = match site(ground, gateway).maas() {
+    let found = match site(ground, gateway).maas_within(LOOK_DEADLINE) {
         Ok(maas) => maas.machines(&MachineFilter::agent(mark::agent_name(&gateway.cluster))).await,
         Err(problem) => {
             judge_account(ground, gateway, AccountState::Refused, &problem).await?;

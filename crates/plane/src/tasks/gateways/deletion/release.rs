@@ -3,7 +3,10 @@
 use super::{End, LATER, SOON, end, event, report, site};
 use crate::tasks::{
     Done, Ground, TaskError,
-    gateways::note::{Asked, Left, Note, names},
+    gateways::{
+        LOOK_DEADLINE,
+        note::{Asked, Left, Note, names},
+    },
     ground,
 };
 use ferrogate_maas::{
@@ -173,7 +176,7 @@ pub(super) async fn watch(
 ) -> Result<Done, TaskError> {
     let Some(asked) = note.release.clone() else { return Ok(Done::new(SOON, "")) };
     let all = names(&asked.machines);
-    let looked = match site(ground, gateway).maas() {
+    let looked = match site(ground, gateway).maas_within(LOOK_DEADLINE) {
         Ok(maas) => look(&maas, own.id, &asked).await,
         Err(problem) => return later(ground, gateway, format!("its MAAS cannot be used: {problem}")).await,
     };
