@@ -41,6 +41,7 @@ macro_rules! contract {
                 $module::$name(&fixture).await;
                 fixture.store.close().await;
             })*
+            postgres::is_reached_over_tls(&server).await;
         }
     };
 }

@@ -1,14 +1,20 @@
 //! A PostgreSQL of the test's own: made in a temporary folder, listening on a socket in it, gone with the test.
 
+use crate::fixture::secret;
+use ferrogate_model::Explain;
+use ferrogate_store::{MasterKey, Store};
 use std::{
     io::Write,
-    os::unix::fs::MetadataExt,
+    net::Ipv4Addr,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
 pub(crate) struct Server {
+    /// Where it listens beside its socket: TLS only.
+    pub(crate) address: Ipv4Addr,
     bin: PathBuf,
     folder: tempfile::TempDir,
     process: Child,
@@ -47,17 +53,26 @@ impl Server {
             "--no-sync",
             "--no-instructions",
         ]));
+        let rules = "local all all trust\nhostssl all all 127.0.0.0/8 trust\n";
+        std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
+        Self::make_certificate(folder.path());
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let address = Ipv4Addr::new(127, 77, high, low.max(1));
+        let setting = |text: String| ["-c".to_owned(), text];
         let process = as_postgres(&bin.join("postgres"))
             .arg("-D")
             .arg(&data)
             .arg("-k")
             .arg(folder.path())
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"])
+            .args(["-c", "fsync=off", "-c", "max_connections=60", "-c", "ssl=on"])
+            .args(setting(format!("listen_addresses={address}")))
+            .args(setting(format!("ssl_cert_file={}", folder.path().join("server.crt").display())))
+            .args(setting(format!("ssl_key_file={}", folder.path().join("server.key").display())))
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let server = Self { bin, folder, process, databases: AtomicU32::new(0) };
+        let server = Self { address, bin, folder, process, databases: AtomicU32::new(0) };
         // pg_isready waits by itself, so nothing here sleeps.
         let mut tries = 0;
         while !server.client("pg_isready").args(["-t", "1"]).stdout(Stdio::null()).status().unwrap().success() {
@@ -73,6 +88,23 @@ impl Server {
         let output = self.client("createdb").arg(&name).output().unwrap();
         assert!(output.status.success(), "{title}: {}", String::from_utf8_lossy(&output.stderr));
         format!("postgres://ferrogate@localhost/{name}?host={}", self.folder.path().display())
+    }
+
+    /// The certificate it shows, which signed itself.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.path().join("server.crt")
+    }
+
+    fn make_certificate(folder: &Path) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = folder.join("server.key");
+        std::fs::write(folder.join("server.crt"), made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        if is_root() {
+            let (uid, gid) = postgres_user();
+            std::os::unix::fs::chown(&key, Some(uid), Some(gid)).unwrap();
+        }
     }
 
     fn client(&self, program: &str) -> Command {
@@ -137,4 +169,20 @@ fn as_postgres(program: &Path) -> Command {
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Reaches the server over TCP, where it takes TLS only.
+pub(crate) async fn is_reached_over_tls(server: &Server) {
+    let database = server.new_database("tls");
+    let name = database.split(['/', '?']).nth(3).unwrap();
+    let url = |mode: &str| secret(&format!("postgres://ferrogate@{}/{name}?sslmode={mode}", server.address));
+    let verified = format!("verify-ca&sslrootcert={}", server.certificate().display());
+    let store = Store::open(&url(&verified), MasterKey::generate()).await.unwrap();
+    store.ping().await.unwrap();
+    store.close().await;
+
+    for mode in ["disable", "verify-ca"] {
+        let error = Store::open(&url(mode), MasterKey::generate()).await.unwrap_err();
+        assert_eq!(error.code(), "database_not_opened", "{mode}: {error:?}");
+    }
 }
