@@ -132,7 +132,7 @@ pub(crate) async fn delete(context: &Context, who: &Principal, account: &str) ->
 /// What MAAS offers, read live.
 pub(crate) async fn properties(context: &Context, who: &Principal, account: &str) -> Outcome<AccountProperties> {
     let account = find(context, who, account).await?;
-    let client = client(context, &account)?;
+    let client = client(context, &account).await?;
     let failed = |error| maas::failed(&error);
     let (version, user) = (client.version().await.map_err(failed)?, client.whoami().await.map_err(failed)?);
     let (zones, pools, domains) = tokio::try_join!(client.zones(), client.pools(), client.domains()).map_err(failed)?;
@@ -181,14 +181,14 @@ pub(crate) async fn ready_machines(client: &Client) -> Outcome<Vec<Machine>> {
 }
 
 /// A client of the account's MAAS, through its gateway.
-pub(crate) fn client(context: &Context, account: &Record) -> Outcome<Client> {
-    maas::client(context, account.gateway, &account.endpoint, &account.api_key, account.ca_pem.as_deref())
+pub(crate) async fn client(context: &Context, account: &Record) -> Outcome<Client> {
+    maas::client(context, account.gateway, &account.endpoint, &account.api_key, account.ca_pem.as_deref()).await
 }
 
 /// Asks MAAS, through the gateway, whose key it is.
 async fn try_out(context: &Context, account: &Record) -> Outcome<()> {
     maas::check_ca(account.ca_pem.as_deref(), "ca_pem")?;
-    let user = client(context, account)?.whoami().await.map_err(|error| maas::failed(&error))?;
+    let user = client(context, account).await?.whoami().await.map_err(|error| maas::failed(&error))?;
     tracing::debug!(account = %account.id, user = user.username, "MAAS accepts the key of a cloud account");
     Ok(())
 }

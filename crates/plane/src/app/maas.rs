@@ -6,12 +6,15 @@ use crate::{
 };
 use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint, MaasError};
 use ferrogate_model::{Explain as _, GatewayId};
-use ferrogate_net::Trust;
+use ferrogate_net::{ConnectFailure, Target, Trust};
 use secrecy::{ExposeSecret as _, SecretString};
 use std::time::Duration;
+use url::Url;
 
 /// Longest wait for one answer of MAAS while a person waits.
 const DEADLINE: Duration = Duration::from_secs(20);
+/// Longest wait for the gateway to reach MAAS at all.
+const REACH_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A MAAS endpoint as it is kept, or what is wrong with it.
 pub(crate) fn endpoint(text: &str, at: &str) -> Outcome<Endpoint> {
@@ -35,8 +38,10 @@ pub(crate) fn check_ca(pem: Option<&str>, at: &str) -> Outcome<()> {
         .map_err(|error| Failure::invalid("bad_ca", error.to_string()).item(at, error.to_string(), None))
 }
 
-/// A client of a MAAS that is reached through `gateway`.
-pub(crate) fn client(
+/// A client of a MAAS that is reached through `gateway`, once the gateway has shown that it reaches it.
+///
+/// The client itself tries again and again for as long as it may; a person should be told at once that a gateway is away.
+pub(crate) async fn client(
     context: &Context,
     gateway: GatewayId,
     endpoint: &str,
@@ -45,13 +50,25 @@ pub(crate) fn client(
 ) -> Outcome<Client> {
     let endpoint = self::endpoint(endpoint, "endpoint")?;
     let key = api_key(key, "api_key")?;
-    let mut options =
-        ClientOptions::new(endpoint, key, context.site.connector(gateway), std::sync::Arc::clone(&context.clock));
+    let connector = context.site.connector(gateway);
+    let target = target(&endpoint)?;
+    connector.connect(&target, REACH_DEADLINE).await.map_err(|error| match error.failure {
+        ConnectFailure::NoCarrier => Failure::explained(&error).retry_after(Duration::from_secs(5)),
+        _ => Failure::explained(&error),
+    })?;
+    let mut options = ClientOptions::new(endpoint, key, connector, std::sync::Arc::clone(&context.clock));
     if let Some(pem) = ca_pem {
         options.trust = Trust::system().with_ca(pem);
     }
     options.deadline = DEADLINE;
     Client::new(options).map_err(|error| failed(&error))
+}
+
+fn target(endpoint: &Endpoint) -> Outcome<Target> {
+    let url: Url = endpoint.to_string().parse().map_err(|_| Failure::internal("an endpoint that is no address"))?;
+    let port = url.port_or_known_default().ok_or_else(|| Failure::internal("an endpoint without a port"))?;
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    Ok(Target::new(host, port))
 }
 
 /// What MAAS, or the way to it, did wrong.

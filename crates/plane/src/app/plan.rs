@@ -26,9 +26,8 @@ pub(crate) async fn make(
     release: &Release,
     cluster: Option<ClusterId>,
 ) -> Outcome<ClusterPlan> {
-    let maas = accounts::client(context, account)?;
-    // One call ahead of the checks, so that a gateway that is away is said as such and not as a failed check.
-    maas.version().await.map_err(|error| super::maas::failed(&error))?;
+    // A gateway that is away is said as such here, and not as a failed check.
+    let maas = accounts::client(context, account).await?;
     let found = preflight::cluster(Place { maas: &maas, spec, release, cluster }).await;
     let ok = preflight::all_hold(&found);
     let machines = if ok { would_take(ready_machines(&maas).await?, spec, release) } else { Vec::new() };

@@ -13,3 +13,4 @@ mod people;
 mod plane;
 mod routes;
 mod tasks;
+mod tunnel;
