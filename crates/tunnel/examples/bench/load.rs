@@ -1,6 +1,6 @@
 //! The visitors.
 
-use crate::target::{self, ANSWER, REQUEST, SEND, SEND_COUNTED, SERVE, SWALLOW};
+use crate::target::{self, ANSWER, REQUEST, SEND, SEND_COUNTED, SERVE, SMALL_BUFFER, SWALLOW};
 use std::{
     net::SocketAddr,
     sync::{
@@ -11,7 +11,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinSet,
 };
 
@@ -129,7 +129,15 @@ pub(crate) async fn during_bulk(small_way: SocketAddr, bulk_way: SocketAddr, sli
 pub(crate) async fn beside_stalled(address: SocketAddr, stalled: usize, slice: Duration) -> Small {
     let mut idle = Vec::new();
     for _ in 0..stalled {
-        idle.push(visit(address, SEND_COUNTED).await.unwrap());
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(SMALL_BUFFER as u32).unwrap();
+        let mut socket = socket.connect(address).await.unwrap();
+        socket.write_u8(SEND_COUNTED).await.unwrap();
+        idle.push(socket);
+    }
+    // All of them are served, and then stop reading.
+    for socket in &mut idle {
+        socket.read_u8().await.unwrap();
     }
     target::quiet().await;
     let figures = new_connections(address, 1, slice).await;

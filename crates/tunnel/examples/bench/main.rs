@@ -21,7 +21,7 @@ use ways::Way;
 /// Rounds; each figure is the median of them.
 const ROUNDS: usize = 3;
 /// How long each load runs.
-const SLICE: Duration = Duration::from_millis(300);
+const SLICE: Duration = Duration::from_millis(250);
 
 fn main() {
     let json = std::env::args().any(|argument| argument == "--json");

@@ -12,7 +12,7 @@ use tokio::{
 
 /// First byte: send for ever.
 pub(crate) const SEND: u8 = b'S';
-/// First byte: send for ever, with little in the kernel, and count it: for readers that stall.
+/// First byte: send [`STALLED_BYTES`], count them, and wait for the end: for readers that stall.
 pub(crate) const SEND_COUNTED: u8 = b'C';
 /// First byte: swallow everything.
 pub(crate) const SWALLOW: u8 = b'W';
@@ -25,12 +25,14 @@ pub(crate) const ANSWER: usize = 600;
 
 /// Bytes sent by [`SEND_COUNTED`].
 static COUNTED: AtomicU64 = AtomicU64::new(0);
-/// What the kernel may hold of them.
-const SMALL_BUFFER: usize = 32 * 1024;
+/// More than the buffers on any way hold for a reader that stalls, where its own are small.
+const STALLED_BYTES: usize = 2 << 20;
+/// What the kernel may hold for a visitor: else it would take in megabytes for each reader that stalls.
+pub(crate) const SMALL_BUFFER: usize = 64 * 1024;
 
 /// Waits until stalled readers have stalled: nothing more is sent to them.
 pub(crate) async fn quiet() {
-    for _ in 0..30 {
+    for _ in 0..50 {
         let before = COUNTED.load(Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(100)).await;
         if COUNTED.load(Ordering::Relaxed) == before {
@@ -59,10 +61,11 @@ async fn serve(mut socket: TcpStream) -> std::io::Result<()> {
         },
         SEND_COUNTED => {
             socket2::SockRef::from(&socket).set_send_buffer_size(SMALL_BUFFER)?;
-            loop {
-                let sent = socket.write(&buffer).await?;
-                COUNTED.fetch_add(sent as u64, Ordering::Relaxed);
+            for _ in 0..STALLED_BYTES / buffer.len() {
+                socket.write_all(&buffer).await?;
+                COUNTED.fetch_add(buffer.len() as u64, Ordering::Relaxed);
             }
+            socket.read_u8().await?;
         }
         SWALLOW => while socket.read(&mut buffer).await? > 0 {},
         _ => loop {

@@ -1,6 +1,6 @@
 //! The ways from a visitor to the target. Each begins at a TCP port, so that all have the same hops.
 
-use crate::load;
+use crate::{load, target::SMALL_BUFFER};
 use async_trait::async_trait;
 use ferrogate_model::{GatewayId, NodeId, SystemClock, gateway_config::AllowRule};
 use ferrogate_net::{BoxIo, ConnectError, Connector, Direct, Target, Trust, connect_tls};
@@ -131,6 +131,7 @@ async fn front(connector: Arc<dyn Connector>, target: SocketAddr) -> SocketAddr 
             let (connector, target) = (connector.clone(), target.clone());
             tokio::spawn(async move {
                 visitor.set_nodelay(true).unwrap();
+                socket2::SockRef::from(&visitor).set_send_buffer_size(SMALL_BUFFER * 2).unwrap();
                 if let Ok(far) = connector.connect(&target, DEADLINE).await {
                     copy(visitor, far).await;
                 }
