@@ -88,7 +88,7 @@ pub enum InstallError {
     #[error("left; nothing was begun")]
     Left,
     /// Stopped by Ctrl-C.
-    #[error("interrupted while {during}")]
+    #[error("interrupted during the step `{during}`")]
     Interrupted {
         /// What was being done.
         during: String,

@@ -105,3 +105,40 @@ fn quoted(text: &str) -> String {
     // JSON's strings are YAML's double-quoted ones.
     if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::document::Document;
+
+    #[test]
+    fn whatever_an_answer_is_it_reads_back_as_it_was() {
+        let sealer = Sealer::generate();
+        for text in [
+            "zone-a", "zone a", "yes", "NO", "null", "1", "1.5", "~", "a: b", "#x", "a #b", "- x", "\"q\"", "it's",
+            "[x]", "{x}", "*x", "&x", "!x", "%x", "@x", "a\\b", "zoné", "enc", "x:", " lead", "trail ", "",
+        ] {
+            let mut answers = Answers::default();
+            answers.set(Question::Name, "gw");
+            answers.set(Question::Zone, text);
+            let now = Timestamp::UNIX_EPOCH;
+            let file = Path::new("pcg.yaml");
+            let document = Document::parse(file, render(&answers, &Extras::default(), &sealer, file, now)).unwrap();
+            assert_eq!(document.raw[&Question::Zone], text);
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_the_answers_reads_back_too() {
+        let extras = Extras {
+            fingerprint: Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()),
+            ca_file: Some("plane-ca.pem".into()),
+            maas_ca_file: Some("maas ca.pem".into()),
+            dns_servers: vec!["10.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()],
+            deadlines: Deadlines { machines: std::time::Duration::from_secs(61), ..Deadlines::default() },
+        };
+        let file = Path::new("pcg.yaml");
+        let text = render(&Answers::default(), &extras, &Sealer::generate(), file, Timestamp::UNIX_EPOCH);
+        assert_eq!(Document::parse(file, text).unwrap().extras, extras);
+    }
+}

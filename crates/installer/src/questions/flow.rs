@@ -178,7 +178,11 @@ impl Flow {
                 self.notes.extend(accepted.notes.into_iter().map(|note| (question, note)));
                 accepted.text
             }
-            Err(_) => value.to_owned(),
+            Err(problem) => {
+                // Said at once, before anything else is looked at with a value like this.
+                self.answers.set(question, value);
+                return self.refuse(question, problem);
+            }
         };
         self.answers.set(question, &value);
         if value == earlier {
@@ -260,7 +264,14 @@ impl Flow {
         self.notes.extend(accepted.notes.into_iter().map(|note| (question, note)));
         self.answers.set(question, &accepted.text);
         match question {
-            Question::Endpoint => Ok(Some(Look::Plane)),
+            Question::Endpoint => {
+                // The plane is looked at through the proxy that was given: that has to be one.
+                for proxy in [Question::HttpsProxy, Question::HttpProxy] {
+                    let given = self.answers.get(proxy).unwrap_or_default();
+                    answers::check(proxy, given).map_err(|problem| (proxy, problem))?;
+                }
+                Ok(Some(Look::Plane))
+            }
             Question::HttpsProxy if accepted.text.is_empty() => match self.unreached.clone() {
                 None => Ok(None),
                 Some(problem) => Err((question, problem.hint(WITHOUT_PROXY))),

@@ -213,7 +213,7 @@ mod tests {
         let steps = Steps::new(&screen, cancel.clone(), Duration::from_secs(10));
         cancel.cancel();
         let error = steps.run::<()>(&step(90), &Live::default(), std::future::pending()).await.unwrap_err();
-        assert_eq!(error.to_string(), "interrupted while machines");
+        assert_eq!(error.to_string(), "interrupted during the step `machines`");
         assert_eq!(error.exit_code(), 130);
         assert_eq!(screen.lines(), ["> Machines", "< Bad "]);
     }

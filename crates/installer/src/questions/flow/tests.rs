@@ -251,3 +251,21 @@ fn a_debug_print_of_the_flow_shows_no_secret() {
     let text = format!("{:?}", done());
     assert!(!text.contains("secret") && !text.contains("a1:b2") && !text.contains("CODE"), "{text}");
 }
+
+#[test]
+fn a_proxy_that_is_none_is_said_at_its_own_question() {
+    let mut flow = Flow::default();
+    drive(&mut flow, &TABLE[..7]);
+    flow.answer(Question::HttpsProxy, &SecretString::from("http://10.20.0.3:31280000"));
+    let Next::Ask(ask) = flow.proceed() else { panic!("asks") };
+    assert_eq!((ask.question, ask.initial.as_str()), (Question::HttpsProxy, "http://10.20.0.3:31280000"));
+    assert!(ask.problem.unwrap().message.contains("invalid port"));
+
+    let mut given = Answers::default();
+    for (question, value) in &TABLE[..4] {
+        given.set(*question, value);
+    }
+    given.set(Question::HttpsProxy, "ftp://10.20.0.3");
+    let Next::Ask(ask) = Flow::new(given).proceed() else { panic!("asks") };
+    assert_eq!(ask.question, Question::HttpsProxy, "the plane is not looked at through it");
+}
