@@ -100,3 +100,52 @@ impl Screen for Plain {
         self.with(|inner| inner.line(&format!("{mark}{text}")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_is_written_when_something_changes_and_not_on_a_timer() {
+        let paper = Paper::default();
+        let plain = Plain::new(Box::new(paper.clone()));
+        let machine = |state: &str| MachineLine {
+            name: "node01".into(),
+            state: state.into(),
+            since: Duration::ZERO,
+            reason: String::new(),
+        };
+        plain.begin("Machines");
+        for second in 1..=100 {
+            let state = if second < 60 { "Deploying" } else { "Running" };
+            plain.update(Duration::from_secs(second), "", &[machine(state)]);
+        }
+        plain.end(Tone::Good, Duration::from_secs(100), "node01");
+        let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "    Machines",
+                "      1s node01: Deploying",
+                "      1m 00s node01: Running",
+                "[+] Machines (1m 40s): node01",
+            ]
+        );
+    }
+}
