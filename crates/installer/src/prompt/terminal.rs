@@ -41,12 +41,18 @@ impl Terminal {
         Ok(Self { term, keyboard: None, glyphs, drawn: None, working: false, left: vec![0] })
     }
 
-    async fn key(&mut self) -> io::Result<Key> {
+    /// Takes the keyboard, before anything is drawn: a Ctrl-C that is pressed as soon as a question stands there must be
+    /// a key already, not a signal.
+    fn take_keyboard(&mut self) -> io::Result<&mut Keyboard> {
         let keyboard = match self.keyboard.take() {
             Some(keyboard) => keyboard,
             None => Keyboard::take()?,
         };
-        self.keyboard.insert(keyboard).key().await
+        Ok(self.keyboard.insert(keyboard))
+    }
+
+    async fn key(&mut self) -> io::Result<Key> {
+        self.take_keyboard()?.key().await
     }
 
     fn has_more(&self) -> bool {
@@ -98,6 +104,7 @@ impl Terminal {
         hidden: bool,
         earlier: bool,
     ) -> io::Result<Reply<String>> {
+        self.take_keyboard()?;
         let mut field = Field { text: initial.chars().collect(), cursor: initial.chars().count() };
         loop {
             if !self.has_more() {
@@ -190,6 +197,7 @@ fn steer(list: &mut List, choices: &[Choice], key: Key, page: usize) {
 #[async_trait]
 impl Prompter for Terminal {
     async fn select(&mut self, heading: &Heading, choices: &[Choice], at: usize) -> io::Result<Reply<usize>> {
+        self.take_keyboard()?;
         let mut list = List { filter: String::new(), at: at.min(choices.len().saturating_sub(1)) };
         loop {
             let size = self.size();
