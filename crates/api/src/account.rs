@@ -18,9 +18,6 @@ pub struct Account {
     pub gateway: Name,
     /// MAAS endpoint, ending in `/MAAS`.
     pub endpoint: String,
-    /// Whose key it is in MAAS, as last seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub maas_user: Option<String>,
     /// Whether it was created with its gateway.
     pub auto_created: bool,
     /// Clusters that use it.

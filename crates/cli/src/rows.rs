@@ -68,14 +68,13 @@ impl Row for GatewayNode {
 }
 
 impl Row for Account {
-    const COLUMNS: &'static [&'static str] = &["name", "gateway", "endpoint", "maas user", "clusters", "age"];
+    const COLUMNS: &'static [&'static str] = &["name", "gateway", "endpoint", "clusters", "age"];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.name.to_string(),
             self.gateway.to_string(),
             self.endpoint.clone(),
-            or_dash(self.maas_user.as_deref().unwrap_or_default()),
             self.clusters.to_string(),
             ago(self.created_at),
         ]

@@ -208,7 +208,6 @@ async fn shown(context: &Context, account: Record) -> Outcome<Account> {
         gateway_id: account.gateway,
         gateway: gateway.name,
         endpoint: account.endpoint,
-        maas_user: None,
         auto_created: account.auto_created,
         clusters: u32::try_from(using).unwrap_or(u32::MAX),
         created_at: account.created,
