@@ -6,6 +6,8 @@ use url::{Host, Url};
 
 /// The port a MAAS region listens on unless told otherwise.
 const MAAS_PORT: u16 = 5240;
+/// Longest name of a host (RFC 1035 section 2.3.4, as text). Others bound what they send by it.
+const MAX_HOST: usize = 253;
 
 /// The base address of a MAAS, such as `http://10.11.12.13:5240/MAAS`: no trailing slash, no API path.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -76,6 +78,9 @@ impl Endpoint {
         }
         match url.host() {
             Some(Host::Domain("")) | None => return Err(bad("it names no host")),
+            Some(Host::Domain(name)) if name.len() > MAX_HOST => {
+                return Err(bad("the name of its host is longer than DNS permits"));
+            }
             Some(_) => {}
         }
         if url.port().is_none() && repairs.contains(&Repair::SchemeAdded("http")) {
@@ -238,6 +243,13 @@ mod tests {
         for (text, repairs) in cases {
             assert_eq!(repaired(text), ("http://10.0.0.2:5240/MAAS".to_owned(), repairs), "{text}");
         }
+    }
+
+    #[test]
+    fn a_host_is_no_longer_than_dns_permits() {
+        let long = |letters: usize| Endpoint::parse(&format!("http://{}.example/MAAS", "a".repeat(letters)));
+        assert!(long(245).is_ok());
+        assert!(long(246).unwrap_err().to_string().contains("longer than DNS permits"));
     }
 
     #[test]
