@@ -4,6 +4,7 @@ use crate::world::{World, first_of, spec};
 use async_trait::async_trait;
 use ferrogate_lab::maas::MachineFault;
 use ferrogate_lab::maas::{Call, Gate, Maas, Verdict};
+use ferrogate_maas::Allocate;
 use ferrogate_model::SystemId;
 use ferrogate_model::state::{MachineState, Severity};
 use ferrogate_provision::{Memory, Outcome, Pass, mark};
@@ -219,4 +220,15 @@ async fn a_machine_that_changed_hands_since_the_engine_looked_is_not_released() 
     assert_eq!((after.status, after.agent_name.as_str()), ("Allocated", "juju-7"), "{after:?}");
     assert_eq!(after.releases, machine.releases + 1, "only the administrator released it");
     assert_eq!(world.ours(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_noted_as_another_clusters_is_not_given_back_whatever_the_list_says() {
+    let mut world = World::new(spec(0)).await;
+    let listed = Allocate { agent_name: Some(mark::agent_name(&world.desired.cluster)), ..Allocate::default() };
+    let machine = world.client.allocate(&listed).await.unwrap();
+    world.client.set_owner_data(&machine.system_id, [(mark::CLUSTER, "cls_another")]).await.unwrap();
+    world.desired.absent = true;
+    world.converge(&world.engine(), &mut Memory::default()).await;
+    assert_eq!(world.maas.machine(&machine.hostname).unwrap().status, "Allocated");
 }
