@@ -23,7 +23,7 @@ use ferrogate_api::PairResponse;
 use ferrogate_model::state::GatewayState;
 use std::{path::PathBuf, time::Duration};
 
-/// The plane may be gone for good: giving machines back does not wait for it.
+/// The plane may be gone for good: giving back the machines of an unfinished installation does not wait for it.
 const PLANE_DEADLINE: Duration = Duration::from_secs(20);
 
 /// There is nothing to give back, and nothing to tell.
@@ -216,17 +216,37 @@ async fn paired_or_asked(
     }
 }
 
-/// A gateway that runs is taken apart by the plane, which knows what depends on it.
+/// A gateway that runs is taken apart by the plane, which knows what depends on it. One that was finished here counts as
+/// running until the plane says otherwise: that it cannot be asked says nothing about the clusters behind the gateway.
 async fn refuse_a_running_gateway(begun: &Begun, progress: &Progress, door: &GatewayDoor) -> Result<(), InstallError> {
+    let name = &begun.config.name;
     let asked = tokio::time::timeout(PLANE_DEADLINE, door.client.install_status(door.gateway)).await;
-    let running = match asked {
-        Ok(Ok(status)) => matches!(status.state, GatewayState::Running | GatewayState::Updating),
+    let is_in_use = match asked {
+        Ok(Ok(status)) => {
+            // The plane calls it running when the first of its nodes has connected.
+            let is_complete =
+                status.connected_nodes.len() >= usize::try_from(status.desired_nodes).unwrap_or(usize::MAX);
+            matches!(status.state, GatewayState::Running | GatewayState::Updating)
+                && (progress.finished.is_some() || is_complete)
+        }
+        // Its token ends with the gateway.
+        Ok(Err(error)) if error.problem().is_some_and(|problem| matches!(problem.status, 401 | 404)) => false,
+        _ if progress.finished.is_some() => {
+            return Err(InstallError::Blocked {
+                cause: format!(
+                    "gateway `{name}` was installed, and the plane does not say whether clusters depend on it"
+                ),
+                hint: Some(
+                    "try again when the plane answers; if it is gone for good, release the machines in MAAS".into(),
+                ),
+            });
+        }
         _ => false,
     };
-    if running && progress.finished.is_some() {
+    if is_in_use {
         return Err(InstallError::Blocked {
-            cause: format!("gateway `{}` is installed and running; clusters may depend on it", begun.config.name),
-            hint: Some(format!("delete it in the plane: ferrogate delete gateway {}", begun.config.name)),
+            cause: format!("gateway `{name}` is installed and running; clusters may depend on it"),
+            hint: Some(format!("delete it in the plane: ferrogate delete gateway {name}")),
         });
     }
     Ok(())

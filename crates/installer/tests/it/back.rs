@@ -110,6 +110,18 @@ async fn a_running_gateway_is_not_taken_apart_by_cleaning_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_was_installed_is_not_taken_apart_while_the_plane_cannot_be_asked() {
+    let mut world = World::new().await;
+    let Ok(Outcome::Installed { config, .. }) = world.install(world.args()).await else {
+        panic!("{}", world.screen.text())
+    };
+    world.plane.stop();
+    let error = world.cleanup(&config).await.unwrap_err();
+    assert!(error.to_string().contains("the plane does not say whether clusters depend on it"), "{error}");
+    assert_eq!(world.taken().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_ends_at_once_keeps_what_was_begun_and_says_how_to_go_on() {
     let world = stuck().await;
     let config = world.write_config().await;
