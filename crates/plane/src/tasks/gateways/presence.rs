@@ -10,6 +10,7 @@ use ferrogate_store::{
     StoreError, gateway_nodes,
     gateways::{self, Gateway},
 };
+use ferrogate_tunnel::DisconnectReason;
 use std::{fmt, time::Duration};
 
 /// How old a replica's word about a connection may be. Replicas repeat it every few seconds; one that died does not.
@@ -30,11 +31,17 @@ pub(super) struct Presence {
     version: Option<String>,
 }
 
-/// Writes down which nodes are connected to this replica, and which no longer are.
+/// Writes down which nodes are connected to this replica, and which no longer are. Whoever revokes a node ends the
+/// connections of one replica only, and a machine that takes over another's name ends none: what is revoked goes here.
 pub(super) async fn write_down(ground: &Ground, gateway: GatewayId) -> Result<(), StoreError> {
     let connected = ground.sites.nodes(gateway);
     let now = ground.now();
-    for known in gateway_nodes::list(&ground.store, gateway).await? {
+    let good = gateway_nodes::list(&ground.store, gateway).await?;
+    for node in connected.iter().filter(|node| good.iter().all(|known| known.id != node.node_id)) {
+        tracing::warn!(%gateway, node = %node.node_id, name = %node.name, "a revoked node was still connected");
+        ground.sites.disconnect(node.node_id, DisconnectReason::Revoked);
+    }
+    for known in good {
         let is_ours = known.replica.as_deref() == Some(&ground.replica);
         match connected.iter().find(|node| node.node_id == known.id) {
             Some(node) => {

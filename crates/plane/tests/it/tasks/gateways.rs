@@ -57,6 +57,18 @@ async fn a_gateway_runs_when_its_first_node_connects_and_has_an_account_then() {
 }
 
 #[tokio::test]
+async fn a_node_that_was_revoked_through_another_replica_is_cut_here() {
+    let stage = Stage::new().await;
+    let (gateway, _) = stage.running_gateway("paris").await;
+    let node = stage.sites_node(gateway.id);
+    run(&stage, gateway.id).await;
+    assert!(stage.sites.disconnected.lock().unwrap().is_empty());
+    gateway_nodes::revoke(&stage.store, gateway.id, node, stage.ground.now()).await.unwrap();
+    run(&stage, gateway.id).await;
+    assert_eq!(*stage.sites.disconnected.lock().unwrap(), [node]);
+}
+
+#[tokio::test]
 async fn an_account_whose_name_is_taken_gets_the_next_one() {
     let stage = Stage::new().await;
     let (lyon, _) = stage.running_gateway("paris").await;
