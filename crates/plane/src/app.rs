@@ -22,3 +22,6 @@ pub(crate) mod tenants;
 pub(crate) mod tokens;
 pub(crate) mod users;
 pub(crate) mod wire;
+
+#[cfg(test)]
+mod rights_tests;

@@ -15,10 +15,18 @@ pub(crate) use reach::Identities;
 pub(crate) use status::document;
 
 use http::{HeaderMap, Method, header};
+use percent_encoding::percent_decode_str;
+
+/// Whether a request may take effect although its client is gone before the answer.
+pub(crate) fn must_finish(method: &Method, headers: &HeaderMap) -> bool {
+    !method.is_safe() || headers.contains_key(header::UPGRADE)
+}
 
 /// Whether a request belongs into the audit: whatever changes something, opens a session in a container, or reads secrets.
 pub(crate) fn is_audited(method: &Method, path: &str, headers: &HeaderMap) -> bool {
-    !method.is_safe() || headers.contains_key(header::UPGRADE) || path.split('/').any(|part| part == "secrets")
+    // As the API server reads it.
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    must_finish(method, headers) || path.split('/').any(|part| part == "secrets")
 }
 
 /// Whether a request asks for a stream that goes on until somebody ends it.
@@ -40,6 +48,11 @@ mod tests {
         let none = HeaderMap::new();
         assert!(!is_audited(&Method::GET, "/k8s/clusters/c/api/v1/pods", &none));
         assert!(is_audited(&Method::GET, "/k8s/clusters/c/api/v1/namespaces/a/secrets/b", &none));
+        for hidden in
+            ["/k8s/clusters/c/api/v1/namespaces/a/secret%73/b", "/k8s/clusters/c/api/v1/namespaces/a%2Fsecrets"]
+        {
+            assert!(is_audited(&Method::GET, hidden, &none), "{hidden}");
+        }
         assert!(is_audited(&Method::POST, "/k8s/clusters/c/api/v1/pods", &none));
         let upgrade = HeaderMap::from_iter([(header::UPGRADE, "SPDY/3.1".parse().unwrap())]);
         assert!(is_audited(&Method::GET, "/k8s/clusters/c/api/v1/namespaces/a/pods/b/exec", &upgrade));

@@ -8,6 +8,7 @@ use crate::{
 };
 use ferrogate_api::{
     Cluster, ClusterAccepted, ClusterCreate, ClusterDelete, ClusterPlan, ClusterUpdate, OperationKind, Page, PageQuery,
+    Role,
 };
 use ferrogate_model::{
     ClusterId, Name, Timestamp,
@@ -65,6 +66,19 @@ pub(crate) async fn find(context: &Context, who: &Principal, cluster: &str) -> O
     };
     let now = context.now();
     found.filter(|cluster| is_listed(cluster, now)).ok_or_else(|| Failure::not_found("cluster", cluster))
+}
+
+/// A cluster whose Kubernetes API the caller may use. Whoever can start a pod in a gateway's own cluster has the gateway
+/// with its key and its allow-list, so that is for admins.
+pub(crate) async fn reachable(context: &Context, who: &Principal, cluster: &str) -> Outcome<Record> {
+    let found = find(context, who, cluster).await?;
+    if found.kind == ClusterKind::Gateway && who.role < Role::Admin {
+        return Err(Failure::forbidden(format!(
+            "the own cluster of gateway `{}` is for admins of the tenant",
+            found.name
+        )));
+    }
+    Ok(found)
 }
 
 /// Asks for a cluster, after everything was checked through the gateway.

@@ -12,7 +12,7 @@ use crate::{
 use ferrogate_api::{EnrolmentTokenCreate, EnrolmentTokenCreated, InstallProgress, InstallStatus};
 use ferrogate_model::{
     EnrolmentId, Timestamp,
-    state::{GatewayState, OperationState, Severity},
+    state::{GatewayHealth, GatewayState, OperationState, Severity},
 };
 use ferrogate_store::{
     SecretHash, Subject,
@@ -51,6 +51,15 @@ pub(crate) async fn enrolment_token(
     let gateway = record(context, who).await?;
     if matches!(gateway.state, GatewayState::Deleting | GatewayState::Deleted) {
         return Err(Failure::conflict("gateway_going", "the gateway is being deleted"));
+    }
+    // The installer's token outlives the installation, so that lost machines can be built anew. While none is missing it
+    // must not let anybody add a node, which would see what the plane says to the site.
+    if gateway.health == GatewayHealth::Healthy {
+        return Err(Failure::conflict(
+            "gateway_complete",
+            format!("every node of gateway `{}` is connected", gateway.name),
+        )
+        .hint("nothing is to be enrolled; revoke a node in the plane before it is built anew"));
     }
     let now = context.now();
     let token = secret::generate(Kind::Enrolment);
@@ -157,7 +166,8 @@ async fn gone(tx: &mut ferrogate_store::Tx, gateway: &Gateway, now: Timestamp) -
     Ok(())
 }
 
-async fn installation(context: &Context, gateway: &Gateway) -> Outcome<Option<Operation>> {
+/// The operation of an installation that is not over.
+pub(crate) async fn installation(context: &Context, gateway: &Gateway) -> Outcome<Option<Operation>> {
     let open = operations::open_on(&context.store, &Subject::from(gateway.id)).await?;
     Ok(open.into_iter().find(|operation| operation.kind == ferrogate_api::OperationKind::InstallGateway.as_str()))
 }

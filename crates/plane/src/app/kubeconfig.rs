@@ -37,7 +37,7 @@ pub(crate) async fn create(
     if !(1..=MAX_HOURS).contains(&hours) {
         return Err(Failure::invalid("bad_lifetime", format!("{hours} hours is not between 1 and {MAX_HOURS}")));
     }
-    let cluster = app_clusters::find(context, who, cluster).await?;
+    let cluster = app_clusters::reachable(context, who, cluster).await?;
     if cluster.absent || cluster.deleted.is_some() {
         return Err(Failure::conflict("cluster_going", format!("cluster `{}` is being deleted", cluster.name)));
     }

@@ -1,9 +1,10 @@
 //! Pairing: codes for people, and what an installer gets for one.
 
 use crate::{
-    app::{events, maas, operations, proxy, wire},
+    app::{events, install, maas, operations, proxy, wire},
     auth::{
         Call, Caller, Installer, Principal,
+        limits::source,
         secret::{self, Kind},
     },
     context::Context,
@@ -131,7 +132,7 @@ fn shown(code: pairing_codes::PairingCode, now: Timestamp) -> PairingCode {
 /// Uses a code: makes the gateway, its own cluster, and what its installer needs.
 pub(crate) async fn pair(context: &Context, call: &Call, request: PairRequest) -> Outcome<PairResponse> {
     let now = context.now();
-    context.limits.pairing.take(&call.from, now).map_err(|wait| {
+    context.limits.pairing.take(&source(call.from), now).map_err(|wait| {
         Failure::new(429, "too_many_tries", "too many pairing codes were tried from this address")
             .hint("wait, then try the code you were given once more")
             .retry_after(wait)
@@ -167,7 +168,7 @@ pub(crate) async fn pair(context: &Context, call: &Call, request: PairRequest) -
     ferrogate_store::events::append_in(&mut tx, &[paired]).await?;
     tx.commit().await?;
 
-    context.limits.pairing.forgive(&call.from);
+    context.limits.pairing.forgive(&source(call.from));
     call.acted(Caller::Installer(Installer { gateway: ids.0, tenant }));
     context.events_added();
     context.nudge();
@@ -192,13 +193,16 @@ async fn again(
         && gateway.name == request.name
         && gateway.deleted.is_none();
     let token = install_token(gateway.id, code, request);
-    // Once the installer has no more to say its token is gone, and with it the right to the materials.
     if !is_same || !gateway.install_token_hash.as_ref().is_some_and(|kept| kept.matches(&token)) {
+        return Err(used());
+    }
+    // Once the installation is over its installer has the answer, and nobody else needs the cluster's keys.
+    if install::installation(context, &gateway).await?.is_none() {
         return Err(used());
     }
     let cluster = clusters::get(&context.store, gateway.cluster).await?.ok_or_else(used)?;
     let materials = cluster.materials.ok_or_else(used)?;
-    context.limits.pairing.forgive(&call.from);
+    context.limits.pairing.forgive(&source(call.from));
     call.acted(Caller::Installer(Installer { gateway: gateway.id, tenant: gateway.tenant }));
     Ok(response(context, (gateway.id, gateway.cluster), token, materials))
 }

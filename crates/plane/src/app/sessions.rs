@@ -6,6 +6,7 @@ use crate::{
         Call, Caller, Principal,
         authenticate::SESSION_LIFETIME,
         caller::Credentials,
+        limits::source,
         password,
         secret::{self, Kind},
     },
@@ -28,7 +29,7 @@ pub(crate) async fn create(context: &Context, call: &Call, request: SessionCreat
     let limited = |wait| {
         Failure::new(429, "too_many_tries", "too many sign-ins were tried; wait before the next").retry_after(wait)
     };
-    context.limits.sign_in_source.take(&call.from, now).map_err(limited)?;
+    context.limits.sign_in_source.take(&source(call.from), now).map_err(limited)?;
     context.limits.sign_in_account.take(&email, now).map_err(limited)?;
     let user = users::by_email(&context.store, &email).await?;
     let kept = user.as_ref().and_then(|user| user.password_hash.as_ref());

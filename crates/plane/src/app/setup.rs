@@ -2,7 +2,7 @@
 
 use crate::{
     app::{sessions, users},
-    auth::{Call, password, secret},
+    auth::{Call, limits::source, password, secret},
     context::Context,
     failure::{Failure, Outcome},
 };
@@ -38,7 +38,7 @@ pub(crate) async fn token(store: &Store) -> Result<Option<SecretString>, StoreEr
 /// Makes the first tenant and its admin.
 pub(crate) async fn run(context: &Context, call: &Call, request: SetupRequest) -> Outcome<SessionCreated> {
     let now = context.now();
-    context.limits.pairing.take(&call.from, now).map_err(|wait| {
+    context.limits.pairing.take(&source(call.from), now).map_err(|wait| {
         Failure::new(429, "too_many_tries", "too many set-up tries came from this address").retry_after(wait)
     })?;
     let refused = || {
@@ -79,7 +79,7 @@ pub(crate) async fn run(context: &Context, call: &Call, request: SetupRequest) -
     tenants::insert(&mut tx, &tenant).await?;
     ferrogate_store::users::insert(&mut tx, &user).await?;
     tx.commit().await?;
-    context.limits.pairing.forgive(&call.from);
+    context.limits.pairing.forgive(&source(call.from));
     sessions::begin(context, call, &user).await
 }
 

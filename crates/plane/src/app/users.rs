@@ -42,6 +42,11 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: UserCrea
 /// Changes a user.
 pub(crate) async fn update(context: &Context, who: &Principal, user: &str, request: UserUpdate) -> Outcome<User> {
     let user = find(context, who, user).await?;
+    // Whoever sets a password can sign in with it, and would administer the plane.
+    if user.platform_admin && !who.platform_admin {
+        return Err(Failure::forbidden("only an administrator of the plane may change one")
+            .hint("sign in with the password of an administrator of the plane; tokens do not carry that right"));
+    }
     if user.id == who.user && (request.disabled == Some(true) || request.role.is_some_and(|role| role < who.role)) {
         return Err(Failure::conflict("not_yourself", "nobody can disable themselves or lower their own role")
             .hint("let another admin of the tenant do it"));

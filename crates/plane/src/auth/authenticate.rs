@@ -3,6 +3,7 @@
 use super::{
     Caller, Installer, Principal,
     caller::{Access, Credentials},
+    limits,
     secret::Kind,
 };
 use crate::{
@@ -41,7 +42,7 @@ pub(crate) async fn admit(
     let caller = match identify(context, &token, object).await {
         Ok(Some(caller)) => caller,
         Ok(None) => {
-            if let Err(wait) = context.limits.bad_credentials.take(&from, context.now()) {
+            if let Err(wait) = context.limits.bad_credentials.take(&limits::source(from), context.now()) {
                 let failure =
                     Failure::new(429, "too_many_tries", "too many unknown credentials came from this address");
                 return Err(anonymous(failure.retry_after(wait)));

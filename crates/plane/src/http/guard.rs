@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     app::audit::{self, Record},
-    auth::{Call, Caller, authenticate},
+    auth::{Call, Caller, authenticate, limits},
     context::Context,
     failure::{Failure, Outcome},
     kubernetes,
@@ -27,6 +27,8 @@ use tracing::Instrument as _;
 const DEADLINE: Duration = Duration::from_secs(90);
 /// What everybody may read; a wrong path there is a typing error, not a refusal.
 const OPEN_READS: [&str; 3] = ["artifact.read", "page.read", "document.read"];
+/// So many characters of a request's path are written into the audit.
+const MAX_AUDITED: usize = 500;
 /// Carries the request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -37,9 +39,10 @@ pub(crate) async fn guard(State(context): State<Arc<Context>>, request: Request,
     let method = request.method().clone();
     let span = tracing::debug_span!("request", %method, path, request_id = &*request_id);
     let visit = Visit { context: Arc::clone(&context), request_id, method, path };
-    let changes = visit.changes();
+    let finishes =
+        visit.changes() || visit.is_kubernetes() && kubernetes::must_finish(&visit.method, request.headers());
     let work = async move { visit.pass(request, next).await }.instrument(span);
-    if !changes {
+    if !finishes {
         return work.await;
     }
     // A client that hangs up must not stop a change half-way, nor keep it out of the audit.
@@ -97,8 +100,8 @@ impl Visit {
         self.context.metrics.request(action, response.status().as_u16(), started.elapsed());
         let code = response.extensions().get::<Failed>().map(|Failed(failure)| failure.problem().code.clone());
         let status = response.status().as_u16();
-        let is_refusal = matches!(status, 401 | 403 | 404 | 429) && !OPEN_READS.contains(&action);
-        if is_audited || is_refusal && code.is_some() {
+        let is_refusal = matches!(status, 401 | 403 | 404 | 429) && !OPEN_READS.contains(&action) && code.is_some();
+        if (is_audited || is_refusal) && self.is_worth_a_row(&call, status) {
             self.audit(action, &call, status, code.as_deref()).await;
         }
         self.dress(response)
@@ -164,11 +167,23 @@ impl Visit {
         finished
     }
 
+    /// Whether there is room for it in the audit: strangers who are refused may not fill the database.
+    fn is_worth_a_row(&self, call: &Call, status: u16) -> bool {
+        if status < 400 || !matches!(call.actor(), Caller::Anonymous) {
+            return true;
+        }
+        let fits = self.context.limits.anonymous_refusals.take(&limits::source(call.from), self.context.now()).is_ok();
+        if !fits {
+            tracing::debug!(from = %call.from, status, path = self.path, "one refusal of many was not written down");
+        }
+        fits
+    }
+
     /// Writes the audit row of the request.
     async fn audit(&self, action: &str, call: &Call, status: u16, code: Option<&str>) {
         let record = Record {
             action,
-            request: format!("{} {}", self.method, self.path),
+            request: format!("{} {}", self.method, self.path).chars().take(MAX_AUDITED).collect(),
             subject: call.subject(),
             status,
             code,

@@ -49,7 +49,7 @@ pub(crate) async fn forward(
     let headers = head::request(request.headers(), &who.email, who.role, &call.request_id)?;
     let wants_upgrade = headers.contains_key(header::UPGRADE);
     let client_upgrade = wants_upgrade.then(|| hyper::upgrade::on(&mut request));
-    let endless = is_endless(uri.query()) || wants_upgrade;
+    let endless = request.method().is_safe() && is_endless(uri.query()) && !wants_upgrade;
     let (parts, body) = request.into_parts();
     let mut carried = Carried::new(&parts, uri, headers, body).await?;
 
@@ -62,7 +62,7 @@ pub(crate) async fn forward(
     }
     let (mut head, body) = answer.into_parts();
     head::response(&mut head.headers);
-    let body = if endless { until_closing(context, body) } else { Body::new(body) };
+    let body = if endless || wants_upgrade { until_closing(context, body) } else { Body::new(body) };
     Ok(Response::from_parts(head, body))
 }
 
@@ -86,8 +86,9 @@ impl Carried {
         let is_idempotent = parts.method.is_idempotent();
         let size = body.size_hint().exact();
         let body = if is_idempotent && size.is_some_and(|size| size <= MAX_REPLAYED) {
-            let whole = axum::body::to_bytes(body, usize::try_from(MAX_REPLAYED).unwrap_or(usize::MAX)).await;
-            Kept::Whole(whole.map_err(|error| {
+            let whole = axum::body::to_bytes(body, usize::try_from(MAX_REPLAYED).unwrap_or(usize::MAX));
+            let late = |_| Failure::new(408, "body_too_slow", "the body did not arrive in time");
+            Kept::Whole(timeout(HEAD_DEADLINE, whole).await.map_err(late)?.map_err(|error| {
                 Failure::new(400, "body_unreadable", "the body broke off").because(error.to_string())
             })?)
         } else {

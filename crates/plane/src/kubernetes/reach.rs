@@ -40,7 +40,7 @@ pub(crate) struct Identities(Mutex<HashMap<ClusterId, (Arc<ClientConfig>, Timest
 
 /// Finds the way to a cluster of the caller's tenant.
 pub(super) async fn find(context: &Context, who: &Principal, cluster: &str) -> Outcome<Reach> {
-    let cluster = app_clusters::find(context, who, cluster).await?;
+    let cluster = app_clusters::reachable(context, who, cluster).await?;
     if cluster.deleted.is_some() {
         return Err(Failure::not_found("cluster", cluster.name));
     }

@@ -101,3 +101,18 @@ async fn a_public_address_that_cannot_be_one_stops_the_start() {
         assert!(error.to_string().contains(problem), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_cannot_fill_the_audit() {
+    use ferrogate_store::{Page, audit};
+    let plane = TestPlane::start().await;
+    let long = "x".repeat(2_000);
+    for number in 0..130 {
+        plane.get(&format!("/{number}/{long}")).await.problem(404, "no_such_path");
+    }
+    let store = &plane.running.context.store;
+    let rows = audit::list(store, &audit::Filter::default(), &Page::first(Page::MAX)).await.unwrap().items;
+    // One more may be written every ten seconds.
+    assert!((100..110).contains(&rows.len()), "{}", rows.len());
+    assert!(rows.iter().all(|row| row.detail.len() < 600), "{}", rows[0].detail);
+}

@@ -1,0 +1,148 @@
+//! What nobody may do with rights they have for something else.
+
+use super::{clusters, install, users};
+use crate::{
+    Options, Running, Server,
+    auth::{Installer, Principal, caller::Credentials},
+};
+use ferrogate_api::{EnrolmentTokenCreate, Role, UserUpdate};
+use ferrogate_model::{
+    ClusterId, GatewayId, SessionId, TenantId, UserId,
+    state::{ClusterState, GatewayHealth, GatewayState},
+};
+use ferrogate_store::{
+    SecretHash, clusters as records,
+    gateways::{self, Gateway},
+    tenants, users as stored,
+};
+use secrecy::SecretString;
+
+struct Plane {
+    running: Running,
+    tenant: TenantId,
+    _folder: tempfile::TempDir,
+}
+
+impl Plane {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let running = Server::start(Options::new(folder.path(), "127.0.0.1:0".parse().unwrap())).await.unwrap();
+        let tenant = tenants::Tenant { id: TenantId::new(), name: "acme".into(), created: running.context.now() };
+        tenants::insert(&running.context.store, &tenant).await.unwrap();
+        Self { running, tenant: tenant.id, _folder: folder }
+    }
+
+    async fn user(&self, email: &str, role: stored::Role, platform_admin: bool) -> Principal {
+        let user = stored::User {
+            id: UserId::new(),
+            tenant: self.tenant,
+            email: email.into(),
+            password_hash: None,
+            role,
+            platform_admin,
+            disabled: false,
+            created: self.running.context.now(),
+        };
+        stored::insert(&self.running.context.store, &user).await.unwrap();
+        Principal {
+            user: user.id,
+            email: user.email,
+            tenant: self.tenant,
+            role: super::wire::role(role),
+            platform_admin,
+            credentials: Credentials::Session(SessionId::new()),
+        }
+    }
+
+    async fn gateway(&self) -> Gateway {
+        let now = self.running.context.now();
+        let gateway = Gateway {
+            id: GatewayId::new(),
+            tenant: self.tenant,
+            name: "paris".parse().unwrap(),
+            state: GatewayState::Running,
+            reason: String::new(),
+            health: GatewayHealth::Degraded,
+            desired_nodes: 1,
+            version: None,
+            cluster: ClusterId::new(),
+            account: None,
+            install_token_hash: Some(SecretHash::of(&SecretString::from("fg_inst_1"))),
+            maas_endpoint: "http://10.20.0.2:5240/MAAS".into(),
+            maas_key: "a:b:c".into(),
+            maas_ca: None,
+            settings: serde_json::json!({}),
+            proxy: None,
+            created: now,
+            updated: now,
+            last_seen: None,
+            deleted: None,
+        };
+        gateways::insert(&self.running.context.store, &gateway).await.unwrap();
+        let own = records::Cluster {
+            id: gateway.cluster,
+            tenant: self.tenant,
+            gateway: gateway.id,
+            account: None,
+            kind: records::ClusterKind::Gateway,
+            name: gateway.name.clone(),
+            spec: serde_json::from_str(r#"{"control_plane": {"count": 1, "resource_pool": "default"}}"#).unwrap(),
+            state: ClusterState::Running,
+            reason: String::new(),
+            release: self.running.context.release.clone(),
+            materials: None,
+            settings: None,
+            memory: serde_json::Value::Null,
+            absent: false,
+            api_endpoint: None,
+            generation: 1,
+            observed_generation: 1,
+            created: now,
+            updated: now,
+            deleted: None,
+        };
+        records::insert(&self.running.context.store, &own).await.unwrap();
+        gateway
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_admin_does_not_become_the_planes_by_setting_a_password() {
+    let plane = Plane::start().await;
+    let context = &plane.running.context;
+    let root = plane.user("root@example.com", stored::Role::Admin, true).await;
+    let admin = plane.user("admin@example.com", stored::Role::Admin, false).await;
+    let password = || UserUpdate { password: Some("a new long password".to_owned().into()), ..UserUpdate::default() };
+    let refused = users::update(context, &admin, &root.user.to_string(), password()).await.unwrap_err();
+    assert_eq!(refused.problem().status, 403, "{refused}");
+    let by_token = Principal { platform_admin: false, ..root.clone() };
+    let refused = users::update(context, &by_token, &root.user.to_string(), password()).await.unwrap_err();
+    assert_eq!(refused.problem().status, 403, "not with a token of the same user: {refused}");
+    users::update(context, &root, &root.user.to_string(), password()).await.unwrap();
+    users::update(context, &root, &admin.user.to_string(), password()).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_admins_reach_the_kubernetes_api_of_a_gateways_own_cluster() {
+    let plane = Plane::start().await;
+    let context = &plane.running.context;
+    let own = plane.gateway().await.cluster.to_string();
+    for (role, may) in [(Role::Viewer, false), (Role::Operator, false), (Role::Admin, true)] {
+        let who = plane.user(&format!("{role:?}@example.com"), super::wire::stored_role(role), false).await;
+        let found = clusters::reachable(context, &who, &own).await;
+        assert_eq!(found.is_ok(), may, "{role:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_installers_token_adds_no_node_to_a_gateway_that_is_complete() {
+    let plane = Plane::start().await;
+    let context = &plane.running.context;
+    let gateway = plane.gateway().await;
+    let installer = Installer { gateway: gateway.id, tenant: plane.tenant };
+    let wanted = || EnrolmentTokenCreate { node_name: "paris-1".parse().unwrap() };
+    install::enrolment_token(context, &installer, wanted()).await.unwrap();
+    gateways::set_health(&context.store, gateway.id, GatewayHealth::Healthy, None, None).await.unwrap();
+    let refused = install::enrolment_token(context, &installer, wanted()).await.unwrap_err();
+    assert_eq!(refused.problem().code, "gateway_complete");
+}
