@@ -68,9 +68,9 @@ async fn play(args: &DemoArgs, set: &Set, report: &mut Report, place: &mut Optio
         print::note("Ferrogate on this computer. MAAS and its machines are simulated; the plane, the");
         print::note("installer, the gateway, the tunnel and every socket between them are real.\n");
     }
-    let stage = place.insert(until_cancelled(set, story::raise(set, report)).await?);
-    until_cancelled(set, story::gateway(stage, set, report)).await?;
-    until_cancelled(set, story::cluster(stage, set, report)).await?;
+    let stage = place.insert(until_cancelled(set, Box::pin(story::raise(set, report))).await?);
+    until_cancelled(set, Box::pin(story::gateway(stage, set, report))).await?;
+    until_cancelled(set, Box::pin(story::cluster(stage, set, report))).await?;
     if args.once {
         until_cancelled(set, story::delete(stage, set, report)).await?;
         return verify::nothing_is_left(stage, set, report);
