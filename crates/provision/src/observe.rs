@@ -53,10 +53,7 @@ pub(crate) async fn marked(engine: &Engine, desired: &Desired) -> Result<Vec<typ
     let mut machines = engine.maas().machines(&filter).await?;
     // A machine that is free bears no mark, whatever a cache says.
     machines.retain(|machine| machine.status != MachineStatus::Ready && machine.status != MachineStatus::New);
-    // MAAS does not show the mark it filters by. Where what was noted on a machine says that it is another cluster's, the
-    // list is not to be believed: it may be given back because of it.
-    let own = desired.cluster.to_string();
-    machines.retain(|machine| machine.owner_data.get(mark::CLUSTER).is_none_or(|noted| *noted == own));
+    machines.retain(|machine| mark::may_be_of(&desired.cluster, machine));
     Ok(machines)
 }
 

@@ -219,7 +219,9 @@ async fn look(maas: &Client, own: ClusterId, asked: &Asked) -> Result<(Vec<Machi
 }
 
 async fn marked(maas: &Client, cluster: ClusterId) -> Result<Vec<Machine>, MaasError> {
-    maas.machines(&MachineFilter::agent(mark::agent_name(&cluster))).await
+    let mut machines = maas.machines(&MachineFilter::agent(mark::agent_name(&cluster))).await?;
+    machines.retain(|machine| mark::may_be_of(&cluster, machine));
+    Ok(machines)
 }
 
 async fn later(ground: &Ground, gateway: &Gateway, reason: String) -> Result<Done, TaskError> {
