@@ -1,9 +1,8 @@
 //! `ferrogate plane`: run the management plane.
 
-use crate::exit::{Failure, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::print;
 use clap::Args;
-use ferrogate_model::fault;
 use ferrogate_model::release::Release;
 use ferrogate_plane::{CertificateFiles, Options, Server};
 use secrecy::ExposeSecret;
@@ -64,7 +63,7 @@ fn options(args: PlaneServeArgs) -> Result<Options> {
 }
 
 pub(crate) async fn run(args: PlaneServeArgs) -> Result<()> {
-    let running = Server::start(options(args)?).await.map_err(|error| Failure::failed(fault::chain(&error)))?;
+    let running = Server::start(options(args)?).await.map_err(|error| Failure::explained(Exit::Failed, &error))?;
     print::note(&format!("ferrogate plane {} listens on {}", env!("CARGO_PKG_VERSION"), running.local_addr));
     print::note(&format!("  address      {}", running.url));
     print::note(&format!("  fingerprint  {}", running.fingerprint));

@@ -133,6 +133,14 @@ pub enum StartError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The database is there, but the key that seals its secrets is not.
+    #[error("the database {} is there, but its master key {} is missing", database.display(), key.display())]
+    KeyLost {
+        /// The database.
+        database: PathBuf,
+        /// Where the key should be.
+        key: PathBuf,
+    },
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -145,22 +153,29 @@ impl Explain for StartError {
             Self::File { .. } => "file_unusable",
             Self::Certificate { .. } => "certificate_unusable",
             Self::PublicUrl { .. } => "bad_public_url",
+            Self::KeyLost { .. } => "master_key_lost",
             Self::Store(error) => error.code(),
         }
     }
 
     fn fault(&self) -> Fault {
         match self {
-            Self::Listen { .. } | Self::File { .. } | Self::Certificate { .. } | Self::PublicUrl { .. } => {
-                Fault::Caller
-            }
+            Self::Listen { .. }
+            | Self::File { .. }
+            | Self::Certificate { .. }
+            | Self::PublicUrl { .. }
+            | Self::KeyLost { .. } => Fault::Caller,
             Self::Store(error) => error.fault(),
         }
     }
 
     fn retry(&self) -> Retry {
         match self {
-            Self::Listen { .. } | Self::File { .. } | Self::Certificate { .. } | Self::PublicUrl { .. } => Retry::No,
+            Self::Listen { .. }
+            | Self::File { .. }
+            | Self::Certificate { .. }
+            | Self::PublicUrl { .. }
+            | Self::KeyLost { .. } => Retry::No,
             Self::Store(error) => error.retry(),
         }
     }
@@ -176,6 +191,10 @@ impl Explain for StartError {
             }
             Self::Certificate { .. } => None,
             Self::PublicUrl { .. } => Some("write it as https://HOST or https://HOST:PORT".into()),
+            Self::KeyLost { database, .. } => Some(format!(
+                "put the key file back from its copy; without it the secrets in {} cannot be read by anybody",
+                database.display()
+            )),
             Self::Store(error) => error.hint(),
         }
     }

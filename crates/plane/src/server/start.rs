@@ -124,10 +124,15 @@ fn identity(options: &Options, local: SocketAddr, public_url: &Url) -> Result<Id
 }
 
 async fn open_store(options: &Options) -> Result<Store, StartError> {
-    let key = MasterKey::load_or_create(&options.master_key())?;
+    let (key_file, database) = (options.master_key(), options.data_dir.join("plane.db"));
+    // A new key would start well and then fail at the first sealed secret, long after anybody remembers why.
+    if options.database.is_none() && database.exists() && !key_file.exists() {
+        return Err(StartError::KeyLost { database, key: key_file });
+    }
+    let key = MasterKey::load_or_create(&key_file)?;
     Ok(match &options.database {
         Some(location) => Store::open(location, key).await?,
-        None => Store::open_file(&options.data_dir.join("plane.db"), key).await?,
+        None => Store::open_file(&database, key).await?,
     })
 }
 

@@ -167,3 +167,21 @@ async fn nobody_else_s_token_can_be_revoked_by_an_operator() {
     plane.delete(&path).token(&operator).await.problem(404, "token_not_found");
     plane.get("/me").token(token.secret.expose()).await.status(200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plane_whose_master_key_is_lost_says_so_and_makes_no_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || {
+        let mut options = ferrogate_plane::Options::new(folder.path(), "127.0.0.1:0".parse().unwrap());
+        options.reconcile = false;
+        options
+    };
+    ferrogate_plane::Server::start(options()).await.unwrap().shutdown().await;
+    let key = folder.path().join("master.key");
+    std::fs::rename(&key, folder.path().join("elsewhere")).unwrap();
+    let error = ferrogate_plane::Server::start(options()).await.unwrap_err();
+    assert_eq!(ferrogate_model::Explain::code(&error), "master_key_lost");
+    assert!(!key.exists());
+    std::fs::rename(folder.path().join("elsewhere"), &key).unwrap();
+    ferrogate_plane::Server::start(options()).await.unwrap().shutdown().await;
+}
