@@ -76,14 +76,14 @@ fn a_cluster_file_with_a_wrong_word_names_line_and_column() {
 }
 
 #[test]
-fn help_fits_eighty_columns_and_completions_are_made_for_every_shell() {
+fn help_is_at_most_a_hundred_columns_wide_and_every_shell_gets_completions() {
     let home = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let (code, out, _) = parts(&ferrogate(home.path()).args(["completion", shell]).output().unwrap());
         assert_eq!(code, 0, "{shell}");
         assert!(out.contains("ferrogate"), "{shell}");
     }
-    let (_, out, _) = parts(&ferrogate(home.path()).env("COLUMNS", "80").arg("--help").output().unwrap());
+    let (_, out, _) = parts(&ferrogate(home.path()).arg("--help").output().unwrap());
     let long: Vec<_> = out.lines().filter(|line| line.chars().count() > 100).collect();
     assert!(long.is_empty(), "{long:?}");
 }
