@@ -89,7 +89,11 @@ pub(crate) async fn update(
         account.name = name;
     }
     if let Some(endpoint) = &request.endpoint {
-        account.endpoint = maas::endpoint(endpoint, "endpoint")?.to_string();
+        let endpoint = maas::endpoint(endpoint, "endpoint")?.to_string();
+        if endpoint != account.endpoint {
+            may_move(context, &account, request.api_key.is_some()).await?;
+        }
+        account.endpoint = endpoint;
     }
     if let Some(key) = request.api_key {
         account.api_key = key.into_inner();
@@ -110,6 +114,25 @@ pub(crate) async fn update(
     context.nudge();
     account.updated = now;
     shown(context, account).await
+}
+
+/// Whether the account may lead to another MAAS. Never while machines of the present one are ours: they could be neither
+/// watched nor given back. And never with the key that is kept: it would be sent to whoever was named.
+async fn may_move(context: &Context, account: &Record, with_key: bool) -> Outcome<()> {
+    let using = using(context, account.id).await?;
+    if !using.is_empty() {
+        let detail = format!("cloud account `{}` is used by {} cluster(s) on its MAAS", account.name, using.len());
+        let failure = Failure::conflict("account_in_use", detail)
+            .hint("delete these clusters first, or register the other MAAS as an account of its own");
+        return Err(using.into_iter().fold(failure, |failure, cluster| {
+            failure.item(cluster.id.to_string(), format!("cluster `{}` is {}", cluster.name, cluster.state), None)
+        }));
+    }
+    if with_key {
+        return Ok(());
+    }
+    Err(Failure::invalid("api_key_needed", "another endpoint needs its API key; the present key is not sent there")
+        .hint("give `api_key` together with `endpoint`"))
 }
 
 /// Deletes an account that no cluster uses.

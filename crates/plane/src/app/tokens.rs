@@ -27,6 +27,12 @@ pub(crate) async fn list(context: &Context, who: &Principal, query: &PageQuery) 
 
 /// Makes a token that acts for its maker.
 pub(crate) async fn create(context: &Context, who: &Principal, request: TokenCreate) -> Outcome<TokenCreated> {
+    // A successor would live on when this token is revoked, and could be given a longer life than it has itself.
+    if who.session().is_none() {
+        return Err(
+            Failure::forbidden("a token cannot make tokens").hint("sign in with e-mail and password, and make it then")
+        );
+    }
     let name = request.name.trim().to_owned();
     if name.is_empty() || name.chars().count() > 100 || name.contains(char::is_control) {
         return Err(

@@ -54,6 +54,13 @@ async fn an_account_is_saved_only_when_maas_accepts_its_key() {
     assert_eq!(plane.patch("/accounts/second").token(admin).json(wrong).await.response.status(), 422);
     let renamed: Account = plane.patch("/accounts/second").token(admin).json(json!({"name": "third"})).await.read(200);
     assert_eq!(renamed.id, account.id);
+    // The key that is kept goes nowhere else, and machines of ours keep their MAAS.
+    let elsewhere = json!({"endpoint": "10.20.0.9:5240"});
+    plane.patch("/accounts/third").token(admin).json(elsewhere.clone()).await.problem(422, "api_key_needed");
+    let moved = plane.patch("/accounts/maas-pcg-1").token(admin).json(elsewhere).await.problem(409, "account_in_use");
+    assert!(moved.errors[0].detail.contains("`web`"), "{moved:?}");
+    let same = json!({"endpoint": "10.20.0.2:5240"});
+    let _: Account = plane.patch("/accounts/maas-pcg-1").token(admin).json(same).await.read(200);
     plane.delete("/accounts/third").token(admin).await.status(204);
     plane.get("/accounts/third").token(admin).await.problem(404, "account_not_found");
     let used = plane.delete("/accounts/maas-pcg-1").token(admin).await.problem(409, "account_in_use");

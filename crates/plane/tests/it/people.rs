@@ -145,6 +145,8 @@ async fn a_token_can_do_no_more_than_its_maker_and_not_for_ever() {
     assert!(secret.starts_with("fg_pat_"));
     let identity: Identity = plane.get("/me").token(secret).await.read(200);
     assert_eq!((identity.role, identity.token_id), (Role::Viewer, Some(token.token.id)));
+    let successor = json!({"name": "successor", "role": "viewer"});
+    plane.post("/tokens").token(secret).json(successor).await.problem(403, "not_permitted");
     let listed = plane.get("/tokens").token(&operator).await;
     assert!(!listed.text().contains(secret));
     plane.clock.advance(Duration::from_secs(3601));
