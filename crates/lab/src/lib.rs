@@ -6,7 +6,9 @@
 //! clock, for tests.
 
 pub mod backend;
+pub mod control;
 pub mod dns;
+pub mod folder;
 pub mod k3s;
 pub mod maas;
 pub mod machine;
