@@ -133,6 +133,7 @@ impl<'a> Hands<'a> {
                 deploy::deploy(self, machine, pool, node, role, notes).boxed()
             }
             Action::Note { machine, notes } => self.note(machine, notes).boxed(),
+            Action::Switch { machine, on, why } => self.switch(machine, *on, why).boxed(),
             Action::ReserveEndpoint { subnet, fqdn } => self.reserve_endpoint(*subnet, fqdn).boxed(),
             Action::ReleaseEndpoint => self.release_endpoint().boxed(),
             Action::DeleteNode { node, why } => self.delete_node(node, why).boxed(),
@@ -156,6 +157,26 @@ impl<'a> Hands<'a> {
             // It is not ours any more; the next look shows what is.
             Err(error) if error.is_not_found() => Report::changed(),
             Err(error) => Report::maas(self.now, &self.name(machine), &error),
+        }
+    }
+
+    async fn switch(&self, machine: &SystemId, on: bool, why: &str) -> Report {
+        let comment = format!("ferrogate: {why}");
+        let maas = self.engine.maas();
+        let done = if on {
+            maas.power_on(machine, Some(&comment)).await
+        } else {
+            // Its node has been silent for minutes: an orderly end is not to be expected.
+            maas.power_off(machine, false, Some(&comment)).await
+        };
+        let (name, word) = (self.name(machine), if on { "on" } else { "off" });
+        match done {
+            Ok(_) => Report::changed(),
+            Err(error) if error.is_not_found() => Report::changed(),
+            // Whether it helps is seen by its node; where it does not, the machine is replaced.
+            Err(error) => {
+                Report::wait(self.now, format!("{name} could not be switched {word}: {}", fault::chain(&error)))
+            }
         }
     }
 

@@ -14,6 +14,13 @@ pub struct Limits {
     pub draining: Duration,
     /// From the release call to *Ready*: power off, and erasing disks where MAAS is set to.
     pub releasing: Duration,
+    /// How long a member's node may not be ready before the machine is restarted. Kubernetes itself moves the pods of a
+    /// silent node after five minutes (its `default-unreachable-toleration-seconds`).
+    pub unwell: Duration,
+    /// From the restart of a machine to its node being ready again; afterwards the machine is replaced.
+    pub restarting: Duration,
+    /// The most that a time without looks counts for: what happened while nobody could look is not held against a machine.
+    pub blind: Duration,
     /// How long a machine that failed is not taken again.
     pub cooling: Duration,
     /// How many changes are under way in MAAS at once.
@@ -27,6 +34,9 @@ impl Default for Limits {
             joining: Duration::from_secs(15 * 60),
             draining: Duration::from_secs(10 * 60),
             releasing: Duration::from_secs(60 * 60),
+            unwell: Duration::from_secs(5 * 60),
+            restarting: Duration::from_secs(10 * 60),
+            blind: Duration::from_secs(2 * 60),
             cooling: Duration::from_secs(60 * 60),
             parallel: 4,
         }

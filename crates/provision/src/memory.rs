@@ -1,10 +1,10 @@
 //! What the engine remembers between two passes. All of it may be lost at any time: deadlines then start anew and a bad
 //! machine may be tried once more, but nothing leaks and nothing of others is touched.
 
-use crate::pass::MachineView;
+use crate::{pass::MachineView, plan::words::elapsed};
 use ferrogate_model::{SystemId, Timestamp, state::MachineState};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// The engine's notes on one cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,10 @@ pub struct Memory {
     pub releasing: BTreeMap<SystemId, Leaving>,
     /// Since when the Kubernetes API has not answered, although a control-plane machine runs.
     pub api_silent_since: Option<Timestamp>,
+    /// When the cluster was last looked at.
+    pub looked: Option<Timestamp>,
+    /// Members whose node is not ready, or was not until a short while ago.
+    pub repairs: BTreeMap<SystemId, Repair>,
     /// What was in the way at the last pass, so that it is told once.
     pub blocked_by: Vec<String>,
     /// The machines as they were last shown, for when MAAS cannot be asked.
@@ -49,6 +53,31 @@ pub struct Cooling {
     pub reason: String,
 }
 
+/// A member in trouble, and how far its repair is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// What was done last.
+    pub step: RepairStep,
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether it was restarted before, without lasting success.
+    pub restarted: bool,
+}
+
+/// How far the repair of a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepairStep {
+    /// Its node is not ready; it may recover by itself.
+    Unwell,
+    /// It is being switched off.
+    SwitchedOff,
+    /// It was switched on again.
+    SwitchedOn,
+    /// Its node is ready again; kept for a while, because a second time a restart is not tried.
+    Recovered,
+}
+
 /// A machine that was given back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leaving {
@@ -59,6 +88,21 @@ pub struct Leaving {
 }
 
 impl Memory {
+    /// Takes what nobody saw out of the clocks that run against machines: of the time since the last look, at most `most`
+    /// counts. A site that was cut off for an hour is judged by what is seen afterwards.
+    pub(crate) fn forgive_blindness(&mut self, most: Duration, now: Timestamp) {
+        let gap = self.looked.map_or(Duration::ZERO, |last| elapsed(last, now));
+        self.looked = Some(now);
+        let Some(unseen) = gap.checked_sub(most).filter(|unseen| !unseen.is_zero()) else { return };
+        let later = |since: Timestamp| since.saturating_add(unseen).unwrap_or(now).min(now);
+        for seen in self.machines.values_mut() {
+            seen.joining_since = seen.joining_since.map(later);
+        }
+        for repair in self.repairs.values_mut() {
+            repair.since = later(repair.since);
+        }
+    }
+
     /// Forgets cool-downs that are over.
     pub fn forget_the_cooled(&mut self, now: Timestamp) {
         self.cooling.retain(|_, cooling| cooling.until > now);

@@ -11,7 +11,7 @@ use crate::{
 };
 use ferrogate_maas::{
     DnsResourceFilter, MaasError, MachineFilter,
-    types::{self, MachineStatus},
+    types::{self, MachineStatus, Power},
 };
 use ferrogate_model::{SystemId, Timestamp, cluster::CONTROL_PLANE_POOL, fault};
 use std::net::IpAddr;
@@ -155,6 +155,12 @@ pub(crate) fn machine(machine: &types::Machine) -> Machine {
         status: status(machine),
         message: said(machine),
         locked: machine.locked,
+        powered: match machine.power_state {
+            _ if machine.power_type == "manual" => None,
+            Power::On => Some(true),
+            Power::Off => Some(false),
+            Power::Error | Power::Unknown => None,
+        },
         zone: machine.zone.name.clone(),
         resource_pool: machine.pool.as_ref().map(|pool| pool.name.clone()).unwrap_or_default(),
         architecture: machine.architecture.clone(),

@@ -32,6 +32,8 @@ pub(crate) struct Machine {
     /// What MAAS says beside the status.
     pub(crate) message: String,
     pub(crate) locked: bool,
+    /// Whether it runs, as MAAS knew last; `None` where MAAS cannot tell or cannot switch it.
+    pub(crate) powered: Option<bool>,
     pub(crate) zone: String,
     pub(crate) resource_pool: String,
     pub(crate) architecture: String,

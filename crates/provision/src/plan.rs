@@ -6,6 +6,7 @@ mod ledger;
 mod members;
 mod nodes;
 mod present;
+mod repair;
 pub(crate) mod words;
 
 #[cfg(test)]
@@ -43,6 +44,8 @@ pub(crate) enum Action {
     Evict { namespace: String, pod: String },
     /// Set labels of a node.
     Label { node: String, labels: BTreeMap<String, String> },
+    /// Switch a machine on or off, and why.
+    Switch { machine: SystemId, on: bool, why: String },
     /// Reserve the address and name of the API.
     ReserveEndpoint { subnet: ipnet::IpNet, fqdn: String },
     /// Give the address and name back.

@@ -9,7 +9,7 @@ use crate::{
 use ferrogate_model::{Timestamp, state::MachineState};
 
 pub(super) fn plan(observed: &Observed, memory: &Memory, limits: &Limits, now: Timestamp) -> Plan {
-    let mut ledger = Ledger::open(observed, memory, now);
+    let mut ledger = Ledger::open(observed, memory, limits.blind, now);
     ledger.plan.memory.api_silent_since = None;
     for machine in &observed.machines {
         let name = &machine.hostname;
@@ -69,7 +69,7 @@ pub(super) fn plan(observed: &Observed, memory: &Memory, limits: &Limits, now: T
 
 /// Machines that were given back and are not free yet. `must` tells whether the cluster is waited for until they are.
 pub(super) fn wait_for_the_leaving(
-    ledger: &mut Ledger<'_>,
+    ledger: &mut Ledger,
     observed: &Observed,
     limits: &Limits,
     now: Timestamp,

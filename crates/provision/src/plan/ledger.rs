@@ -10,16 +10,20 @@ use ferrogate_model::{
     SystemId, Timestamp,
     state::{MachineState, Severity},
 };
+use std::time::Duration;
 
 /// The plan in the making.
-pub(super) struct Ledger<'a> {
+pub(super) struct Ledger {
     pub(super) plan: Plan,
-    before: &'a Memory,
+    before: Memory,
     now: Timestamp,
 }
 
-impl<'a> Ledger<'a> {
-    pub(super) fn open(observed: &Observed, before: &'a Memory, now: Timestamp) -> Self {
+impl Ledger {
+    /// The books of a plan made now; `blind` is the most that a time without looks counts for.
+    pub(super) fn open(observed: &Observed, before: &Memory, blind: Duration, now: Timestamp) -> Self {
+        let mut before = before.clone();
+        before.forgive_blindness(blind, now);
         let mut memory = Memory { machines: std::collections::BTreeMap::new(), ..before.clone() };
         memory.forget_the_cooled(now);
         let mut ledger = Self { plan: Plan { memory, ..Plan::default() }, before, now };
@@ -47,7 +51,12 @@ impl<'a> Ledger<'a> {
 
     /// Since when a machine has been joining, where its clock runs.
     pub(super) fn joining_since(&self, machine: &SystemId) -> Timestamp {
-        self.before.machines.get(machine).and_then(|seen| seen.joining_since).unwrap_or(self.now)
+        self.joining_clock(machine).unwrap_or(self.now)
+    }
+
+    /// A machine's clock of joining, where it ran before.
+    pub(super) fn joining_clock(&self, machine: &SystemId) -> Option<Timestamp> {
+        self.before.machines.get(machine).and_then(|seen| seen.joining_since)
     }
 
     /// Enters a machine as people see it.
@@ -116,7 +125,7 @@ impl<'a> Ledger<'a> {
 
     /// Machines that were there and are not any more.
     fn notice_departures(&mut self, observed: &Observed) {
-        let before = self.before;
+        let before = self.before.clone();
         for (id, leaving) in &before.releasing {
             if !observed.leaving.contains(id) && !observed.machines.iter().any(|machine| machine.id == *id) {
                 self.plan.memory.releasing.remove(id);

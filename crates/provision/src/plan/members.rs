@@ -100,7 +100,7 @@ pub(super) struct Court<'a> {
 
 impl<'a> Court<'a> {
     /// Judges every machine.
-    pub(super) fn members(&self, ledger: &Ledger<'_>) -> Vec<Member<'a>> {
+    pub(super) fn members(&self, ledger: &Ledger) -> Vec<Member<'a>> {
         let names = node_names(&self.observed.machines);
         let mut members: Vec<Member<'a>> = Vec::new();
         for machine in &self.observed.machines {
@@ -172,7 +172,7 @@ impl<'a> Court<'a> {
         }
     }
 
-    fn judge(&self, member: &Member<'_>, servers: Option<&BTreeSet<IpAddr>>, ledger: &Ledger<'_>) -> Verdict {
+    fn judge(&self, member: &Member<'_>, servers: Option<&BTreeSet<IpAddr>>, ledger: &Ledger) -> Verdict {
         use ferrogate_model::state::MachineState::Deploying;
         let machine = member.machine;
         match &machine.status {
@@ -204,7 +204,7 @@ impl<'a> Court<'a> {
         }
     }
 
-    fn judge_installed(&self, member: &Member<'_>, servers: Option<&BTreeSet<IpAddr>>, ledger: &Ledger<'_>) -> Verdict {
+    fn judge_installed(&self, member: &Member<'_>, servers: Option<&BTreeSet<IpAddr>>, ledger: &Ledger) -> Verdict {
         if let Some(node) = member.seen {
             return match &node.not_ready {
                 None => Verdict::Good(Stage::Ready),
@@ -241,7 +241,7 @@ impl<'a> Court<'a> {
         }
     }
 
-    fn joining(&self, member: &Member<'_>, ledger: &Ledger<'_>, why: &str) -> Verdict {
+    fn joining(&self, member: &Member<'_>, ledger: &Ledger, why: &str) -> Verdict {
         let since = ledger.joining_since(&member.machine.id);
         if words::elapsed(since, self.now) > self.limits.joining {
             let deadline = words::in_words(self.limits.joining);

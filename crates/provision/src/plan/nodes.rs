@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 const EVICTIONS_AT_ONCE: usize = 50;
 
 /// Lets a machine go that is too many: its pods first.
-pub(super) fn retire(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>) {
+pub(super) fn retire(ledger: &mut Ledger, court: &Court<'_>, member: &Member<'_>) {
     let machine = member.machine;
     let name = &machine.hostname;
     let pool = machine.note(crate::mark::POOL).map(str::to_owned);
@@ -42,7 +42,7 @@ pub(super) fn retire(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member
     ledger.enter(machine, pool.as_deref(), Some(member.node.as_str()), state, why, None);
 }
 
-fn drain(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>, node: &SeenNode, why: &str) -> MachineState {
+fn drain(ledger: &mut Ledger, court: &Court<'_>, member: &Member<'_>, node: &SeenNode, why: &str) -> MachineState {
     let Some(since) = node.draining_since else {
         ledger.plan.actions.push(Action::Cordon { node: node.name.clone() });
         return MachineState::Draining;
@@ -75,13 +75,13 @@ fn drain(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>, node: 
     MachineState::Draining
 }
 
-fn release(ledger: &mut Ledger<'_>, member: &Member<'_>, why: &str, node: Option<String>) {
+fn release(ledger: &mut Ledger, member: &Member<'_>, why: &str, node: Option<String>) {
     let machine = member.machine.id.clone();
     ledger.plan.actions.push(Action::Release { machine, why: why.to_owned(), cool: false, node });
 }
 
 /// Nodes whose machine is gone are removed, nodes that stay after all get their pods back, and labels are made right.
-pub(super) fn tidy(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_>], victims: &[usize]) {
+pub(super) fn tidy(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>], victims: &[usize]) {
     for node in court.observed.api.nodes() {
         let Some(machine) = &node.machine else { continue };
         let owner = members.iter().position(|member| member.machine.id == *machine);
@@ -101,7 +101,7 @@ pub(super) fn tidy(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member
     }
 }
 
-fn label(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>, node: &SeenNode) {
+fn label(ledger: &mut Ledger, court: &Court<'_>, member: &Member<'_>, node: &SeenNode) {
     let (Some(pool), Some(Stage::Ready)) = (member.pool, member.stage()) else { return };
     let missing: BTreeMap<String, String> = court.pools[pool]
         .labels

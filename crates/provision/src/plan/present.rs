@@ -4,7 +4,7 @@ use super::{
     Action, Plan, absent,
     ledger::Ledger,
     members::{Court, Member, Stage, Verdict},
-    nodes, words,
+    nodes, repair, words,
 };
 use crate::{
     desired::Desired,
@@ -18,10 +18,12 @@ use ferrogate_model::{Timestamp, state::MachineState};
 use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, now: Timestamp) -> Plan {
-    let mut ledger = Ledger::open(observed, memory, now);
+    let mut ledger = Ledger::open(observed, memory, limits.blind, now);
     let court = Court { desired, observed, limits, now, pools: desired.spec.pools().collect() };
-    let members = court.members(&ledger);
+    let mut members = court.members(&ledger);
+    repair::hold_the_majority(&court, &mut members);
     let victims = victims(&court, &members);
+    repair::repair(&mut ledger, &court, &mut members, &victims);
     describe_api(&mut ledger, &court, &members);
     for (index, member) in members.iter().enumerate() {
         if victims.contains(&index) {
@@ -77,7 +79,7 @@ fn cost_of_losing(member: &Member<'_>) -> u8 {
 }
 
 /// Where the API is, and since when it is silent.
-fn describe_api(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_>]) {
+fn describe_api(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>]) {
     let mut servers: Vec<&Member<'_>> =
         members.iter().filter(|member| member.pool == Some(0) && member.is_installed() && member.counts()).collect();
     servers.sort_by_key(|member| (member.stage() != Some(&Stage::Ready), member.machine.hostname.clone()));
@@ -107,7 +109,7 @@ fn describe_api(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_
 }
 
 /// Enters a machine that stays, and notes down what is known of it.
-fn keep(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>) {
+fn keep(ledger: &mut Ledger, court: &Court<'_>, member: &Member<'_>) {
     let machine = member.machine;
     let name = &machine.hostname;
     let pool = member.pool.map(|pool| court.pools[pool].name.to_string());
@@ -130,6 +132,7 @@ fn keep(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>) {
             (MachineState::Failed, why.clone())
         }
         Verdict::Stuck(why) => {
+            joining = ledger.joining_clock(&machine.id);
             if member.counts() {
                 ledger.wait(format!("{name} is left alone: {why}"), court.now);
             }
@@ -144,7 +147,7 @@ fn keep(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>) {
     ledger.enter(machine, pool.as_deref(), Some(member.node.as_str()), state, reason, joining);
 }
 
-fn keep_good(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>, stage: &Stage) -> (MachineState, String) {
+fn keep_good(ledger: &mut Ledger, court: &Court<'_>, member: &Member<'_>, stage: &Stage) -> (MachineState, String) {
     let machine = member.machine;
     let name = &machine.hostname;
     let mut notes = BTreeMap::new();
@@ -199,7 +202,7 @@ fn notes_for(court: &Court<'_>, member: &Member<'_>, server: Option<IpAddr>) -> 
 }
 
 /// Takes what is missing, spread over the zones.
-fn allocate(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_>], victims: &[usize]) {
+fn allocate(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>], victims: &[usize]) {
     for (pool, spec) in court.pools.iter().enumerate() {
         let there: Vec<&Member<'_>> = members
             .iter()
@@ -226,7 +229,7 @@ fn allocate(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_>], 
 }
 
 /// Installs what has been taken: the first server, then everything that can be told its address.
-fn deploy(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_>], victims: &[usize]) {
+fn deploy(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>], victims: &[usize]) {
     let staying = || members.iter().enumerate().filter(|(index, _)| !victims.contains(index)).map(|(_, member)| member);
     let waiting = || staying().filter(|member| member.stage() == Some(&Stage::Allocated));
     let mut first_server = None;
@@ -260,7 +263,7 @@ fn deploy(ledger: &mut Ledger<'_>, court: &Court<'_>, members: &[Member<'_>], vi
     }
 }
 
-fn install(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>, role: Role) {
+fn install(ledger: &mut Ledger, court: &Court<'_>, member: &Member<'_>, role: Role) {
     let stale = court.observed.api.nodes().iter().find(|node| node.name == member.node.as_str());
     if let Some(node) = stale {
         // Left over from an earlier life of the machine; it would shut the new one out.
@@ -283,7 +286,7 @@ fn install(ledger: &mut Ledger<'_>, court: &Court<'_>, member: &Member<'_>, role
 }
 
 fn server_role(
-    ledger: &mut Ledger<'_>,
+    ledger: &mut Ledger,
     court: &Court<'_>,
     members: &[Member<'_>],
     candidate: &Member<'_>,

@@ -2,6 +2,7 @@
 
 mod builders;
 mod healing;
+mod repairing;
 mod shrinking;
 
 use super::{Action, plan};

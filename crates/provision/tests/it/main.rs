@@ -7,6 +7,7 @@ mod kill;
 mod kubernetes;
 mod preflight;
 mod random;
+mod repair;
 mod scale;
 mod site;
 mod user_data;

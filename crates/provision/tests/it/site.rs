@@ -122,15 +122,15 @@ impl Enrolment for Tokens {
     }
 }
 
-struct Site {
-    lab: Lab,
-    engine: Engine,
-    desired: Desired,
+pub(crate) struct Site {
+    pub(crate) lab: Lab,
+    pub(crate) engine: Engine,
+    pub(crate) desired: Desired,
     recorder: Arc<Recorder>,
 }
 
 impl Site {
-    async fn start(kind: Kind, spec: serde_json::Value) -> Self {
+    pub(crate) async fn start(kind: Kind, spec: serde_json::Value) -> Self {
         let clock = Arc::new(TestClock::start());
         let network = Network::memory();
         let binary = k3s::simulated_binary(KUBERNETES);
@@ -185,7 +185,7 @@ impl Site {
         Self { lab, engine, desired, recorder }
     }
 
-    async fn converge(&self, memory: &mut Memory) -> Pass {
+    pub(crate) async fn converge(&self, memory: &mut Memory) -> Pass {
         for _ in 0..300 {
             let pass = self.engine.pass(&self.desired, memory).await;
             let pause = match &pass.outcome {

@@ -67,6 +67,7 @@ impl Site {
             status,
             message: String::new(),
             locked: false,
+            powered: Some(true),
             zone: "default".into(),
             resource_pool: "default".into(),
             architecture: "amd64/generic".into(),
@@ -119,6 +120,17 @@ impl Site {
 
     pub(super) fn plan_after(&self, memory: &Memory, seconds: i64) -> Plan {
         plan(&self.desired, &self.observed, memory, &Limits::default(), at(seconds))
+    }
+
+    /// What is remembered after looking every minute from one second to another, and the actions on the way.
+    pub(super) fn watched(&self, memory: &Memory, from: i64, to: i64) -> (Memory, Vec<Action>) {
+        let (mut memory, mut actions) = (memory.clone(), Vec::new());
+        for seconds in (from..=to).step_by(60) {
+            let plan = self.plan_after(&memory, seconds);
+            actions.extend(plan.actions);
+            memory = plan.memory;
+        }
+        (memory, actions)
     }
 
     /// The machines a plan installs, and as what.

@@ -43,6 +43,7 @@ fn the_clock_of_joining_runs_for_a_worker_only_while_the_api_answers() {
     site.machine("b", Status::Deployed, "work");
     let joining = site.plan().memory;
     assert_eq!(joining.machines[&SystemId("idb".into())].joining_since, Some(at(0)));
+    let (joining, _) = site.watched(&joining, 60, 15 * 60);
     assert_eq!(site.released(&site.plan_after(&joining, 15 * 60 + 1)).len(), 1);
     site.observed.api = Api::Silent("no answer".into());
     let silent = site.plan_after(&joining, 600);
@@ -84,7 +85,7 @@ fn a_member_whose_node_left_the_cluster_is_replaced_after_the_deadline_without_b
     site.member("a", "control-plane");
     site.member("b", "work");
     site.node("b").machine = None;
-    let memory = site.plan().memory;
+    let (memory, _) = site.watched(&Memory::default(), 0, 15 * 60);
     let late = site.plan_after(&memory, 15 * 60 + 1);
     assert_eq!(site.released(&late).len(), 1);
     assert!(!site.released(&late)[0].2, "it does not cool down");

@@ -1,0 +1,193 @@
+//! Members in trouble: a node that is not ready for long has its machine restarted, and replaced where that does not help.
+//!
+//! All of it only by what the Kubernetes API says itself. Where nobody answers, where most nodes are silent at once, or
+//! where the site could not be looked at, it is the network that is in trouble, and nothing is touched.
+
+use super::{
+    Action,
+    ledger::Ledger,
+    members::{Court, Member, Stage, Verdict},
+    words,
+};
+use crate::{
+    memory::{Repair, RepairStep},
+    observed::{Api, Status},
+};
+use ferrogate_model::state::Severity;
+use std::time::Duration;
+
+/// How long MAAS may take to switch a machine off before it is switched on regardless.
+const SWITCHING_OFF: Duration = Duration::from_secs(60);
+
+/// Servers that were members leave only while the others keep the majority of what remains; else they are kept as they are.
+pub(super) fn hold_the_majority(court: &Court<'_>, members: &mut [Member<'_>]) {
+    for index in 0..members.len() {
+        let member = &members[index];
+        let leaves = matches!(member.verdict, Verdict::Bad { .. }) && member.machine.status == Status::Deployed;
+        if !leaves || member.pool != Some(0) || !member.has_joined() {
+            continue;
+        }
+        // A single server that is gone has no majority to lose: its cluster is built anew.
+        if members.iter().filter(|member| is_server(member)).count() < 2 {
+            continue;
+        }
+        if let (Api::Answers(_), Err(why)) = (&court.observed.api, may_leave(members, index)) {
+            members[index].verdict = Verdict::Stuck(why);
+        }
+    }
+}
+
+/// Whether etcd keeps its majority without this server; why not, in words.
+pub(super) fn may_leave(members: &[Member<'_>], leaver: usize) -> Result<(), String> {
+    let others = || members.iter().enumerate().filter(|(index, member)| *index != leaver && is_server(member));
+    let left = others().count();
+    let ready = others().filter(|(_, member)| member.stage() == Some(&Stage::Ready)).count();
+    if ready > left / 2 {
+        return Ok(());
+    }
+    Err(format!("without it only {ready} of the {left} other servers would be ready, too few for etcd's majority"))
+}
+
+/// Whether a machine holds a copy of etcd, as far as is known.
+fn is_server(member: &Member<'_>) -> bool {
+    member.pool == Some(0) && member.has_joined() && !matches!(member.verdict, Verdict::Leaving)
+}
+
+/// Restarts and replaces, one machine at a time.
+pub(super) fn repair(ledger: &mut Ledger, court: &Court<'_>, members: &mut [Member<'_>], victims: &[usize]) {
+    ledger.plan.memory.repairs.retain(|id, _| members.iter().any(|member| member.machine.id == *id));
+    let Api::Answers(_) = &court.observed.api else {
+        // Nobody can say whether they are still in trouble; what is under way is judged anew when somebody can.
+        for repair in ledger.plan.memory.repairs.values_mut() {
+            repair.since = court.now;
+        }
+        return;
+    };
+    let in_the_way = in_the_way(members);
+    let mut hands_full = is_something_under_way(members);
+    for index in 0..members.len() {
+        if victims.contains(&index) {
+            continue;
+        }
+        let id = members[index].machine.id.clone();
+        let known = ledger.plan.memory.repairs.remove(&id);
+        let next = match members[index].stage() {
+            Some(Stage::Unwell { .. }) => {
+                let repair = known.map_or_else(|| fresh(court, None), |known| again(court, known));
+                let is_next = !hands_full && in_the_way.is_none();
+                let next = unwell(ledger, court, members, index, repair, is_next);
+                hands_full |= next.step != RepairStep::Unwell || members[index].stage().is_none();
+                Some(next)
+            }
+            Some(Stage::Ready) => known.and_then(|known| recovered(court, known)),
+            _ => None,
+        };
+        ledger.plan.memory.repairs.extend(next.map(|next| (id, next)));
+    }
+    let unwell = ledger.plan.memory.repairs.values().filter(|repair| repair.step == RepairStep::Unwell);
+    if let (Some(why), Some(since)) = (in_the_way, unwell.map(|repair| repair.since).min()) {
+        ledger.wait(why, since);
+    }
+}
+
+fn fresh(court: &Court<'_>, before: Option<&Repair>) -> Repair {
+    Repair { step: RepairStep::Unwell, since: court.now, restarted: before.is_some_and(|before| before.restarted) }
+}
+
+/// A machine that recovered and is in trouble again begins anew, but is not restarted a second time.
+fn again(court: &Court<'_>, known: Repair) -> Repair {
+    if known.step == RepairStep::Recovered { fresh(court, Some(&known)) } else { known }
+}
+
+/// A member that is ready again: that it was restarted is remembered for a while.
+fn recovered(court: &Court<'_>, known: Repair) -> Option<Repair> {
+    match known.step {
+        RepairStep::Recovered => (words::elapsed(known.since, court.now) < court.limits.cooling).then_some(known),
+        RepairStep::Unwell if !known.restarted => None,
+        RepairStep::Unwell | RepairStep::SwitchedOff | RepairStep::SwitchedOn => {
+            Some(Repair { step: RepairStep::Recovered, since: court.now, restarted: true })
+        }
+    }
+}
+
+/// Why nothing is restarted or replaced at all.
+fn in_the_way(members: &[Member<'_>]) -> Option<String> {
+    let stages = || members.iter().filter_map(Member::stage);
+    let unwell = stages().filter(|stage| matches!(stage, Stage::Unwell { .. })).count();
+    let ready = stages().filter(|stage| **stage == Stage::Ready).count();
+    if unwell > 0 && ready == 0 {
+        return Some("no node is ready, which looks like the network: no machine is restarted or replaced".into());
+    }
+    if unwell > 1 && unwell > ready {
+        return Some(format!(
+            "{unwell} of {} nodes are not ready at once, which looks like the network: no machine is restarted or \
+             replaced; look at the site's network, or restart them in MAAS",
+            unwell + ready
+        ));
+    }
+    None
+}
+
+/// Whether a machine comes or goes already: one change at a time.
+fn is_something_under_way(members: &[Member<'_>]) -> bool {
+    members.iter().any(|member| match &member.verdict {
+        Verdict::Good(stage) => {
+            matches!(stage, Stage::Allocated | Stage::Deploying { .. } | Stage::Joining { .. })
+        }
+        Verdict::Bad { .. } => true,
+        Verdict::Stuck(_) | Verdict::Leaving | Verdict::Undecided(_) => false,
+    })
+}
+
+/// One member in trouble, one step further where it is time.
+fn unwell(
+    ledger: &mut Ledger,
+    court: &Court<'_>,
+    members: &mut [Member<'_>],
+    index: usize,
+    repair: Repair,
+    is_next: bool,
+) -> Repair {
+    let lasted = words::elapsed(repair.since, court.now);
+    let limits = court.limits;
+    let machine = members[index].machine;
+    let name = &machine.hostname;
+    let keeps = members[index].pool != Some(0) || may_leave(members, index).is_ok();
+    let may_touch = keeps && !machine.locked;
+    let Some(Stage::Unwell { why }) = members[index].stage().cloned() else { return repair };
+    match repair.step {
+        RepairStep::Unwell if lasted <= limits.unwell || !is_next || !may_touch => repair,
+        RepairStep::Unwell if repair.restarted => {
+            let why = format!("{why}, again after a restart");
+            members[index].verdict = Verdict::Bad { why, cool: true };
+            repair
+        }
+        RepairStep::Unwell => {
+            let message =
+                format!("{name} is restarted, because its node has not been ready for {}", words::in_words(lasted));
+            ledger.event(Severity::Warning, "MachineRestarted", message.clone(), Some(&machine.id));
+            let is_off = machine.powered == Some(false);
+            ledger.plan.actions.push(Action::Switch { machine: machine.id.clone(), on: is_off, why: message });
+            let step = if is_off { RepairStep::SwitchedOn } else { RepairStep::SwitchedOff };
+            Repair { step, since: court.now, restarted: true }
+        }
+        RepairStep::SwitchedOff if machine.powered == Some(false) || lasted > SWITCHING_OFF => {
+            let why = format!("{name} is restarted");
+            ledger.plan.actions.push(Action::Switch { machine: machine.id.clone(), on: true, why });
+            Repair { step: RepairStep::SwitchedOn, since: court.now, restarted: true }
+        }
+        RepairStep::SwitchedOn if lasted > limits.restarting && may_touch => {
+            let deadline = words::in_words(limits.restarting);
+            let why = format!("its node was not ready within {deadline} after a restart: {why}");
+            members[index].verdict = Verdict::Bad { why, cool: true };
+            repair
+        }
+        RepairStep::SwitchedOff | RepairStep::SwitchedOn => {
+            let (lasted, deadline) = (words::in_words(lasted), words::in_words(limits.restarting));
+            let why = format!("{why}; it was restarted {lasted} ago (replaced after {deadline})");
+            members[index].verdict = Verdict::Good(Stage::Unwell { why });
+            repair
+        }
+        RepairStep::Recovered => repair,
+    }
+}
