@@ -1,0 +1,3 @@
+module ferrogate.test/lab/web
+
+go 1.26.0
