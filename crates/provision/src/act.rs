@@ -2,6 +2,7 @@
 
 mod allocate;
 mod deploy;
+mod etcd;
 mod release;
 
 use crate::{
@@ -14,8 +15,9 @@ use crate::{
     pass::Event,
     plan::{Action, Block, Plan, Wait},
 };
+use etcd::Removal;
 use ferrogate_maas::{MaasError, MaasFailure, ReserveIp};
-use ferrogate_model::{Explain, Retry, SystemId, Timestamp, fault, state::Severity};
+use ferrogate_model::{Explain, Retry, SystemId, Timestamp, cluster::CONTROL_PLANE_POOL, fault, state::Severity};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -213,7 +215,22 @@ impl<'a> Hands<'a> {
         Report::changed()
     }
 
+    /// Removes a node; a server leaves etcd first, where that is not one and the same.
     async fn delete_node(&self, node: &str, why: &str) -> Report {
+        let seen = self.observed.api.nodes().iter().find(|seen| seen.name == node);
+        if let Some(seen) = seen.filter(|seen| seen.pool.as_deref() == Some(CONTROL_PLANE_POOL)) {
+            let (removal, mut report) = self.leave_etcd(node, &seen.addresses).await;
+            if let Removal::NotYet(reason) = removal {
+                report.merge(Report::wait(self.now, reason));
+                return report;
+            }
+            report.merge(self.remove_node(node, why).await);
+            return report;
+        }
+        self.remove_node(node, why).await
+    }
+
+    async fn remove_node(&self, node: &str, why: &str) -> Report {
         let Some(client) = &self.client else { return Report::default() };
         match client.delete_node(node).await {
             Ok(()) => {

@@ -127,6 +127,19 @@ impl Explain for RenderError {
     }
 }
 
+/// How etcd is asked on a server of a cluster, where its members have to be looked after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EtcdTool {
+    /// A container image with `etcdctl` that every server has.
+    pub image: String,
+    /// The authority of etcd's servers (PEM), as a path on every server.
+    pub ca: String,
+    /// A certificate (PEM) that etcd accepts, as a path on every server.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
 /// Turns a role into what cloud-init does on the machine.
 pub trait Distribution: Send + Sync {
     /// What the machine is handed at its deployment. `names` are further names and addresses for the API's certificate;
@@ -142,4 +155,9 @@ pub trait Distribution: Send + Sync {
         names: &[String],
         enrolment: Option<&SecretString>,
     ) -> Result<CloudConfig, RenderError>;
+
+    /// How a server that leaves is taken out of etcd; `None` where removing its node does that, as with k3s.
+    fn etcd(&self, _desired: &Desired) -> Option<EtcdTool> {
+        None
+    }
 }

@@ -173,6 +173,48 @@ impl Client {
         gone_is_fine(self.request(Method::DELETE, &node_path(name), None).await)
     }
 
+    /// One pod; `None` where there is no such pod.
+    ///
+    /// # Errors
+    /// [`KubeError`].
+    pub async fn pod(&self, namespace: &str, name: &str) -> Result<Option<Pod>, KubeError> {
+        match self.get(&pod_path(namespace, name)).await {
+            Ok(pod) => Ok(Some(pod)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a pod; one of that name that is there already is left as it is.
+    ///
+    /// # Errors
+    /// [`KubeError`].
+    pub async fn create_pod(&self, namespace: &str, pod: &serde_json::Value) -> Result<(), KubeError> {
+        match self.request(Method::POST, &format!("/api/v1/namespaces/{namespace}/pods"), Some(pod)).await {
+            Ok(_) | Err(KubeError::Status { status: StatusCode::CONFLICT, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a pod's only container wrote.
+    ///
+    /// # Errors
+    /// [`KubeError`].
+    pub async fn pod_log(&self, namespace: &str, name: &str) -> Result<String, KubeError> {
+        let path = format!("{}/log?tailLines=1000", pod_path(namespace, name));
+        let body = self.request(Method::GET, &path, None).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Removes a pod at once; one that is gone already is not an error.
+    ///
+    /// # Errors
+    /// [`KubeError`].
+    pub async fn delete_pod(&self, namespace: &str, name: &str) -> Result<(), KubeError> {
+        let path = format!("{}?gracePeriodSeconds=0", pod_path(namespace, name));
+        gone_is_fine(self.request(Method::DELETE, &path, None).await)
+    }
+
     /// Asks a pod to leave its node, within its disruption budget.
     ///
     /// # Errors
@@ -236,6 +278,10 @@ impl Client {
 
 fn node_path(name: &str) -> String {
     format!("/api/v1/nodes/{name}")
+}
+
+fn pod_path(namespace: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/pods/{name}")
 }
 
 fn gone_is_fine(result: Result<Bytes, KubeError>) -> Result<(), KubeError> {

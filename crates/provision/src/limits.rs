@@ -12,6 +12,8 @@ pub struct Limits {
     pub joining: Duration,
     /// From the first eviction to the last pod gone; afterwards the node is removed with what still runs on it.
     pub draining: Duration,
+    /// How long taking a server out of etcd is tried before a person is asked to look; the machine is kept meanwhile.
+    pub leaving_etcd: Duration,
     /// From the release call to *Ready*: power off, and erasing disks where MAAS is set to.
     pub releasing: Duration,
     /// How long a member's node may not be ready before the machine is restarted. Kubernetes itself moves the pods of a
@@ -33,6 +35,7 @@ impl Default for Limits {
             installing: Duration::from_secs(40 * 60),
             joining: Duration::from_secs(15 * 60),
             draining: Duration::from_secs(10 * 60),
+            leaving_etcd: Duration::from_secs(10 * 60),
             releasing: Duration::from_secs(60 * 60),
             unwell: Duration::from_secs(5 * 60),
             restarting: Duration::from_secs(10 * 60),

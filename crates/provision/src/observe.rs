@@ -125,6 +125,13 @@ fn seen_node(node: &Node) -> SeenNode {
         pool: label(POOL_LABEL),
         not_ready: node.ready().err(),
         draining_since: node.metadata.annotations.get(kube::DRAINING_SINCE).and_then(|since| since.parse().ok()),
+        addresses: node
+            .status
+            .addresses
+            .iter()
+            .filter(|address| address.kind == "InternalIP")
+            .filter_map(|address| address.address.parse().ok())
+            .collect(),
         labels: node.metadata.labels.clone(),
         pods: Vec::new(),
     }

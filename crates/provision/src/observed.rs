@@ -75,6 +75,8 @@ pub(crate) struct SeenNode {
     pub(crate) not_ready: Option<String>,
     /// Since when we have been draining it.
     pub(crate) draining_since: Option<Timestamp>,
+    /// Where it is reached inside the site.
+    pub(crate) addresses: Vec<IpAddr>,
     pub(crate) labels: BTreeMap<String, String>,
     /// The pods a drain has to move, as namespace and name; only looked up while it is drained.
     pub(crate) pods: Vec<(String, String)>,

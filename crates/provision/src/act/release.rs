@@ -1,9 +1,12 @@
 //! Giving machines back: only what bears our mark, after looking again.
 
-use super::{Hands, Report};
-use crate::{observe, plan::Action};
+use super::{Hands, Report, etcd::Removal};
+use crate::{
+    mark, observe,
+    plan::{Action, words},
+};
 use ferrogate_maas::Release;
-use ferrogate_model::{SystemId, state::Severity};
+use ferrogate_model::{SystemId, cluster::CONTROL_PLANE_POOL, state::Severity};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 
 /// A machine to give back.
@@ -19,8 +22,16 @@ pub(super) async fn release(hands: &Hands<'_>) -> Report {
     let mut leavers = Vec::new();
     for action in &hands.plan.actions {
         let Action::Release { machine, why, cool, node } = action else { continue };
+        match out_of_etcd(hands, machine).await {
+            (Removal::Done, removed) => report.merge(removed),
+            (Removal::NotYet(reason), tried) => {
+                report.merge(tried);
+                report.merge(not_yet(hands, machine, reason));
+                continue;
+            }
+        }
         if let Some(node) = node {
-            let removed = hands.delete_node(node, why).await;
+            let removed = hands.remove_node(node, why).await;
             let failed = !removed.waits.is_empty();
             report.merge(removed);
             // A machine that leaves without its node being removed could never return under its name. One that failed
@@ -57,6 +68,33 @@ pub(super) async fn release(hands: &Hands<'_>) -> Report {
         report.merge(done);
     }
     report
+}
+
+/// A server that was installed may be a member of etcd, whether it has a node or not. It leaves etcd first: a member that is
+/// gone without leaving counts against the majority for ever.
+async fn out_of_etcd(hands: &Hands<'_>, machine: &SystemId) -> (Removal, Report) {
+    let seen = hands.observed.machines.iter().find(|seen| seen.id == *machine);
+    let server = seen.filter(|seen| seen.note(mark::POOL) == Some(CONTROL_PLANE_POOL));
+    let Some((server, node)) = server.and_then(|server| Some((server, server.note(mark::NODE)?))) else {
+        return (Removal::Done, Report::default());
+    };
+    hands.leave_etcd(node, &server.addresses).await
+}
+
+/// The machine stays until its member is out of etcd; from the deadline on a person should look.
+fn not_yet(hands: &Hands<'_>, machine: &SystemId, reason: String) -> Report {
+    let since = hands.plan.memory.releasing.get(machine).map_or(hands.now, |leaving| leaving.since);
+    let (lasted, limit) = (words::elapsed(since, hands.now), hands.engine.limits().leaving_etcd);
+    if lasted <= limit {
+        return Report::wait(hands.now, reason);
+    }
+    let name = hands.name(machine);
+    let hint = format!(
+        "look at the pods `ferrogate-etcd-…` and `etcd-…` in namespace kube-system; or remove {name}'s member with etcdctl \
+         and release the machine in MAAS"
+    );
+    let cause = format!("{name} has not been taken out of etcd for {}: {reason}", words::in_words(lasted));
+    Report::block(cause, Some(hint))
 }
 
 /// All at once, where they leave for the same reason; `None` where MAAS refuses, because then each must be asked for alone

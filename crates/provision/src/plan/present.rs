@@ -60,9 +60,12 @@ fn victims(court: &Court<'_>, members: &[Member<'_>]) -> Vec<usize> {
             let machine = members[i].machine;
             (cost_of_losing(&members[i]), Reverse(crowds[&machine.zone]), Reverse(machine.hostname.clone()))
         });
-        // Servers leave one at a time, so that etcd keeps its majority.
+        // Servers leave one at a time, and only while the others have the majority in etcd.
         let at_once = if pool == 0 { surplus.min(1) } else { surplus };
-        victims.extend(counting.into_iter().take(at_once));
+        let answers = matches!(court.observed.api, Api::Answers(_));
+        let may_leave =
+            |&i: &usize| pool > 0 || !answers || !members[i].has_joined() || repair::may_leave(members, i).is_ok();
+        victims.extend(counting.into_iter().take(at_once).filter(may_leave));
     }
     victims
 }

@@ -58,6 +58,45 @@ struct Cluster {
     nodes: BTreeMap<String, (Life, Value)>,
     pods: BTreeMap<String, Vec<String>>,
     evicted: Vec<String>,
+    /// Members of etcd by name; servers enter when they join and leave only by `etcdctl member remove`.
+    etcd: Vec<String>,
+    /// Pods that were made over the API, by name: what they say in the end.
+    jobs: BTreeMap<String, Value>,
+}
+
+impl Cluster {
+    /// What `etcdctl` does with these arguments.
+    fn etcdctl(&mut self, arguments: &[&str]) -> (bool, String) {
+        let id = |name: &str| name.bytes().fold(7_u64, |id, byte| id.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        match arguments {
+            [.., "member", "list", "--write-out=json"] => {
+                let members: Vec<Value> = self
+                    .etcd
+                    .iter()
+                    .map(|name| json!({"ID": id(name), "name": name, "peerURLs": ["https://10.99.0.1:2380"]}))
+                    .collect();
+                (true, json!({"members": members}).to_string())
+            }
+            [.., "member", "remove", wanted] => {
+                let before = self.etcd.len();
+                self.etcd.retain(|name| format!("{:x}", id(name)) != *wanted);
+                (self.etcd.len() < before, "Error: etcdserver: member not found".to_owned())
+            }
+            other => panic!("etcdctl {other:?}"),
+        }
+    }
+
+    /// Runs a pod to its end at once.
+    fn run(&mut self, pod: &Value) -> Value {
+        let spec = &pod["spec"];
+        let place = spec["nodeName"].as_str().unwrap();
+        assert!(self.etcd.iter().any(|name| name == place), "{place} is a server: {:?}", self.etcd);
+        let command: Vec<&str> =
+            spec["containers"][0]["command"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let (is_well, said) = self.etcdctl(&command);
+        let phase = if is_well { "Succeeded" } else { "Failed" };
+        json!({"metadata": pod["metadata"], "status": {"phase": phase}, "said": said})
+    }
 }
 
 impl Kubernetes {
@@ -105,6 +144,14 @@ impl Kubernetes {
     /// Every pod that was moved.
     pub(crate) fn evicted(&self) -> Vec<String> {
         self.state.lock().unwrap().clusters.values().flat_map(|cluster| cluster.evicted.clone()).collect()
+    }
+
+    /// The members of etcd in each cluster whose server lives.
+    pub(crate) fn etcd(&self) -> Vec<Vec<String>> {
+        let machines = self.maas.machines();
+        let is_alive = |life: &Life| machines.iter().any(|m| m.system_id == life.0 && m.deploys == life.1 && is_up(m));
+        let state = self.state.lock().unwrap();
+        state.clusters.iter().filter(|(life, _)| is_alive(life)).map(|(_, cluster)| cluster.etcd.clone()).collect()
     }
 
     fn acceptor(&self, life: &Life, user_data: &UserData, name: &str) -> Acceptor {
@@ -168,6 +215,26 @@ impl Kubernetes {
                 cluster.evicted.push((*pod).to_owned());
                 (StatusCode::CREATED, json!({}))
             }
+            ("POST", ["api", "v1", "namespaces", "kube-system", "pods"]) => {
+                let pod: Value = serde_json::from_slice(body).unwrap();
+                let name = pod["metadata"]["name"].as_str().unwrap().to_owned();
+                if cluster.jobs.contains_key(&name) {
+                    return (StatusCode::CONFLICT, json!({"message": "already exists"}));
+                }
+                let ended = cluster.run(&pod);
+                cluster.jobs.insert(name, ended);
+                (StatusCode::CREATED, pod)
+            }
+            ("GET", ["api", "v1", "namespaces", "kube-system", "pods", pod]) => {
+                cluster.jobs.get(*pod).map_or(missing, |pod| (StatusCode::OK, pod.clone()))
+            }
+            ("GET", ["api", "v1", "namespaces", "kube-system", "pods", pod, "log"]) => {
+                let said = cluster.jobs.get(*pod).and_then(|pod| pod["said"].as_str());
+                said.map_or(missing, |said| (StatusCode::OK, serde_json::from_str(said).unwrap_or(json!(said))))
+            }
+            ("DELETE", ["api", "v1", "namespaces", "kube-system", "pods", pod]) => {
+                cluster.jobs.remove(*pod).map_or(missing, |_| (StatusCode::OK, json!({})))
+            }
             _ => missing,
         }
     }
@@ -189,6 +256,9 @@ impl State {
             let member = life == *server || user_data.joins().is_some_and(|joined| addresses.contains(&joined));
             if member && cluster.registered.insert(life.clone()) {
                 let name = user_data.setting("node-name").unwrap();
+                if user_data.is_server() {
+                    cluster.etcd.push(name.clone());
+                }
                 cluster.pods.insert(name.clone(), vec![format!("web-{name}")]);
                 cluster.nodes.insert(name.clone(), (life, user_data.node(&name)));
             }
