@@ -2,7 +2,7 @@
 //! checksum is taken from the file that lies beside the plane.
 
 use crate::{files, server::StartError};
-use ferrogate_model::release::{Architecture, Artifact, Release};
+use ferrogate_model::release::{Architecture, Artifact, DistributionKind, Release};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -43,13 +43,23 @@ pub(crate) fn built_in(folders: &[PathBuf]) -> Result<Release, StartError> {
     let mut architectures = Vec::new();
     for BuiltInArchitecture { name, k3s, k3s_images } in built_in.architectures {
         let gateway_image = gateway_image(version, &name, folders)?;
-        architectures.push(Architecture { name, k3s, k3s_images: Some(k3s_images), gateway_image });
+        architectures.push(Architecture {
+            name,
+            k3s: Some(k3s),
+            k3s_images: Some(k3s_images),
+            kubeadm: None,
+            kube_vip_image: None,
+            gateway_image,
+        });
     }
     Ok(Release {
         version: version.to_owned(),
+        distribution: DistributionKind::K3s,
         kubernetes: built_in.kubernetes,
         os_image: built_in.os_image,
         gateway_image_ref: format!("docker.io/{}:{version}", built_in.gateway_image),
+        kube_vip_image_ref: None,
+        kubeadm: None,
         architectures,
     })
 }
@@ -97,7 +107,7 @@ mod tests {
         assert_eq!(release.architectures.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["amd64", "arm64"]);
         for architecture in &release.architectures {
             assert!(!has_gateway_image(architecture));
-            for artifact in [Some(&architecture.k3s), architecture.k3s_images.as_ref()].into_iter().flatten() {
+            for artifact in [&architecture.k3s, &architecture.k3s_images].into_iter().flatten() {
                 assert!(artifact.sha256.len() == 64 && artifact.sha256.bytes().all(|b| b.is_ascii_hexdigit()));
                 assert!(artifact.path.contains(&release.kubernetes), "{}", artifact.path);
                 let upstream = artifact.upstream.as_ref().unwrap();

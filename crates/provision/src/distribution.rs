@@ -1,12 +1,20 @@
-//! How a machine becomes a member of a cluster. One implementation, k3s; kubeadm could follow behind the same trait.
+//! How a machine becomes a member of a cluster: with k3s, or with upstream Kubernetes and kubeadm. The release decides.
 
 mod artifacts;
+mod base;
+mod gateway;
 mod k3s;
+mod kubeadm;
 
 pub use k3s::K3s;
+pub use kubeadm::Kubeadm;
 
 use crate::{cloud_config::CloudConfig, desired::Desired};
-use ferrogate_model::{Explain, Fault, Name, Retry, cluster::PoolSpec};
+use ferrogate_model::{
+    Explain, Fault, Name, Retry,
+    cluster::PoolSpec,
+    release::{DistributionKind, Release},
+};
 use secrecy::SecretString;
 use std::net::IpAddr;
 
@@ -64,6 +72,17 @@ pub enum RenderError {
         /// What the release has.
         supported: String,
     },
+    /// The release lacks what its distribution needs.
+    #[error("release {release} has no `{what}`")]
+    Release {
+        /// The release's version.
+        release: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The stored secrets of the cluster cannot be used.
+    #[error(transparent)]
+    Materials(#[from] crate::materials::MaterialsError),
     /// A gateway was asked for without what a gateway needs.
     #[error("the gateway node {machine} has no {what}")]
     Gateway {
@@ -99,16 +118,23 @@ impl Explain for RenderError {
     fn code(&self) -> &'static str {
         match self {
             Self::Architecture { .. } => "architecture_not_in_release",
-            Self::Gateway { .. } | Self::Address { .. } | Self::TooLong { .. } | Self::Config(_) => {
-                "user_data_not_rendered"
-            }
+            Self::Release { .. }
+            | Self::Materials(_)
+            | Self::Gateway { .. }
+            | Self::Address { .. }
+            | Self::TooLong { .. }
+            | Self::Config(_) => "user_data_not_rendered",
         }
     }
 
     fn fault(&self) -> Fault {
         match self {
             Self::Architecture { .. } | Self::TooLong { .. } => Fault::Caller,
-            Self::Gateway { .. } | Self::Address { .. } | Self::Config(_) => Fault::Ferrogate,
+            Self::Release { .. }
+            | Self::Materials(_)
+            | Self::Gateway { .. }
+            | Self::Address { .. }
+            | Self::Config(_) => Fault::Ferrogate,
         }
     }
 
@@ -122,7 +148,11 @@ impl Explain for RenderError {
                 Some("choose machines of a supported architecture, by resource pool or tag".into())
             }
             Self::TooLong { .. } => Some("give fewer SSH keys or a shorter CA bundle".into()),
-            Self::Gateway { .. } | Self::Address { .. } | Self::Config(_) => None,
+            Self::Release { .. }
+            | Self::Materials(_)
+            | Self::Gateway { .. }
+            | Self::Address { .. }
+            | Self::Config(_) => None,
         }
     }
 }
@@ -138,6 +168,15 @@ pub struct EtcdTool {
     pub certificate: String,
     /// Its key.
     pub key: String,
+}
+
+/// The distribution that a release is made of.
+#[must_use]
+pub fn distribution_of(release: &Release) -> &'static dyn Distribution {
+    match release.distribution {
+        DistributionKind::K3s => &K3s,
+        DistributionKind::Kubeadm => &Kubeadm,
+    }
 }
 
 /// Turns a role into what cloud-init does on the machine.

@@ -4,7 +4,7 @@ use crate::{
     act,
     clients::Clients,
     desired::Desired,
-    distribution::{Distribution, K3s},
+    distribution::{Distribution, distribution_of},
     enrolment::Enrolment,
     limits::Limits,
     memory::Memory,
@@ -29,7 +29,7 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     enrolment: Arc<dyn Enrolment>,
     limits: Limits,
-    distribution: Arc<dyn Distribution>,
+    distribution: Option<Arc<dyn Distribution>>,
     clients: Clients,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// An engine with the default limits and k3s. `network` reaches port 6443 of the machines.
+    /// An engine with the default limits. `network` reaches port 6443 of the machines.
     #[must_use]
     pub fn new(
         maas: ferrogate_maas::Client,
@@ -57,7 +57,7 @@ impl Engine {
             clock,
             enrolment,
             limits: Limits::default(),
-            distribution: Arc::new(K3s),
+            distribution: None,
             clients: Clients::default(),
         }
     }
@@ -69,10 +69,10 @@ impl Engine {
         self
     }
 
-    /// Another distribution.
+    /// A distribution of one's own, whatever the release names.
     #[must_use]
     pub fn with_distribution(mut self, distribution: Arc<dyn Distribution>) -> Self {
-        self.distribution = distribution;
+        self.distribution = Some(distribution);
         self
     }
 
@@ -106,8 +106,9 @@ impl Engine {
         &*self.enrolment
     }
 
-    pub(crate) fn distribution(&self) -> &dyn Distribution {
-        &*self.distribution
+    /// The distribution that a cluster's release is made of.
+    pub(crate) fn distribution(&self, desired: &Desired) -> &dyn Distribution {
+        self.distribution.as_deref().unwrap_or_else(|| distribution_of(&desired.release))
     }
 
     pub(crate) const fn limits(&self) -> &Limits {

@@ -6,6 +6,7 @@ mod issue;
 mod sec1;
 mod secret_text;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ferrogate_model::{Explain, Fault, Retry, Timestamp};
 use rand::RngCore;
 use secrecy::{ExposeSecret, SecretString};
@@ -152,6 +153,33 @@ impl ClusterMaterials {
         self.join_token("node", &self.agent_token)
     }
 
+    /// The token with which nodes of a kubeadm cluster join, `ID.SECRET`, made of the agents' token: it does not let anybody
+    /// join as a server, because a server also needs the authorities' keys.
+    #[must_use]
+    pub fn bootstrap_token(&self) -> SecretString {
+        const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        let digest = derived("bootstrap token", &self.agent_token);
+        let mut letters = digest.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
+        let id: String = letters.by_ref().take(6).collect();
+        let secret: String = letters.take(16).collect();
+        format!("{id}.{secret}").into()
+    }
+
+    /// The key with which API servers keep Secrets in etcd, in base64, made of the servers' token.
+    #[must_use]
+    pub fn secrets_encryption_key(&self) -> SecretString {
+        STANDARD.encode(derived("encryption of secrets", &self.server_token)).into()
+    }
+
+    /// The public half of the key that signs service-account tokens, PEM.
+    ///
+    /// # Errors
+    /// The stored key has an unexpected form.
+    pub fn service_account_public_pem(&self) -> Result<String, MaterialsError> {
+        sec1::public_half(&self.service_account_key)
+            .ok_or_else(|| MaterialsError::Key { whom: "service accounts".to_owned() })
+    }
+
     /// The K10 form: `K10<sha256 of the CA file>::<user>:<password>`.
     fn join_token(&self, user: &str, secret: &SecretString) -> SecretString {
         let mut token = "K10".to_owned();
@@ -161,6 +189,17 @@ impl ClusterMaterials {
         write!(token, "::{user}:{}", secret.expose_secret()).expect("a string takes everything");
         token.into()
     }
+}
+
+/// 32 bytes for one purpose from a token that serves another.
+fn derived(purpose: &str, token: &SecretString) -> [u8; 32] {
+    Sha256::new()
+        .chain_update("ferrogate ")
+        .chain_update(purpose)
+        .chain_update([0])
+        .chain_update(token.expose_secret())
+        .finalize()
+        .into()
 }
 
 /// 128 bits of chance, as k3s's own tokens have.
@@ -218,6 +257,33 @@ mod tests {
         assert_eq!(secret, materials.agent_token.expose_secret());
         assert!(materials.server_ca.certificate_pem.ends_with("-----END CERTIFICATE-----\n"));
         assert_ne!(materials.agent_token.expose_secret(), materials.server_token.expose_secret());
+    }
+
+    #[test]
+    fn what_is_derived_has_the_form_that_kubernetes_wants_and_shows_no_token() {
+        let materials = materials();
+        let token = materials.bootstrap_token();
+        let (id, secret) = token.expose_secret().split_once('.').unwrap();
+        assert_eq!((id.len(), secret.len()), (6, 16));
+        assert!((id.to_owned() + secret).bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+        assert_eq!(STANDARD.decode(materials.secrets_encryption_key().expose_secret()).unwrap().len(), 32);
+        assert!(!materials.agent_token.expose_secret().contains(secret));
+    }
+
+    #[test]
+    fn the_public_half_is_that_of_the_key_that_signs() {
+        let materials = materials();
+        let public = materials.service_account_public_pem().unwrap();
+        let der = rustls_pki_types::SubjectPublicKeyInfoDer::from_pem_slice(public.as_bytes()).unwrap();
+        let (_, info) =
+            <x509_parser::prelude::SubjectPublicKeyInfo<'_> as x509_parser::prelude::FromDer<'_, _>>::from_der(&der)
+                .unwrap();
+        let x509_parser::public_key::PublicKey::EC(point) = info.parsed().unwrap() else { panic!("{info:?}") };
+        let private = materials.service_account_key.expose_secret();
+        let body: String = private.lines().filter(|line| !line.starts_with("---")).collect();
+        assert!(STANDARD.decode(body).unwrap().ends_with(point.data()));
+        let damaged = ClusterMaterials { service_account_key: "no key".into(), ..materials };
+        assert!(damaged.service_account_public_pem().is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use ferrogate_model::{
     Explain, Timestamp,
     proxy::ProxySettings,
-    release::{Architecture, Artifact, Release},
+    release::{Architecture, Artifact, DistributionKind, Release},
 };
 use ferrogate_net::{HttpClient, Limits};
 use ferrogate_provision::preflight::{self, Check, PlaneProbe, PlaneSeen, PlaneUnreachable, Status};
@@ -174,14 +174,22 @@ async fn zone(config: &Config, resolver: &Resolver, check: &Check) -> Check {
 
 /// Stands in for the plane's release until pairing has told which it is: any architecture that machines may have.
 fn any_release() -> Release {
-    let artifact = || Artifact { path: String::new(), sha256: String::new(), upstream: None };
-    let architecture =
-        |name: &str| Architecture { name: name.into(), k3s: artifact(), k3s_images: None, gateway_image: artifact() };
+    let architecture = |name: &str| Architecture {
+        name: name.into(),
+        k3s: None,
+        k3s_images: None,
+        kubeadm: None,
+        kube_vip_image: None,
+        gateway_image: Artifact { path: String::new(), sha256: String::new(), upstream: None },
+    };
     Release {
         version: String::new(),
+        distribution: DistributionKind::default(),
         kubernetes: String::new(),
         os_image: "ubuntu/noble".into(),
         gateway_image_ref: String::new(),
+        kube_vip_image_ref: None,
+        kubeadm: None,
         architectures: vec![architecture("amd64"), architecture("arm64")],
     }
 }

@@ -86,8 +86,7 @@ impl Artifacts {
     pub(crate) fn add(&self, release: &Release) {
         let mut files = self.files.lock().expect("nothing panics while it holds this lock");
         for architecture in &release.architectures {
-            let named = [Some(&architecture.k3s), architecture.k3s_images.as_ref(), Some(&architecture.gateway_image)];
-            for artifact in named.into_iter().flatten().filter(|artifact| !artifact.sha256.is_empty()) {
+            for artifact in architecture.artifacts().filter(|artifact| !artifact.sha256.is_empty()) {
                 files.insert(artifact.path.clone(), artifact.clone());
             }
         }

@@ -52,7 +52,7 @@ async fn publisher(content: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
 
 fn from(address: SocketAddr, path: &str, content: &[u8]) -> Release {
     let mut release = release();
-    let k3s = &mut release.architectures[0].k3s;
+    let k3s = release.architectures[0].k3s.as_mut().unwrap();
     k3s.upstream = Some(format!("http://{address}{path}").parse().unwrap());
     k3s.sha256 = sha256(content);
     release

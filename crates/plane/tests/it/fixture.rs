@@ -5,7 +5,7 @@ use ferrogate_api::Identity;
 use ferrogate_model::{
     AccountId, ClusterId, EventId, GatewayId, NodeId, OperationId, PairingCodeId, SystemId, TenantId, UserId,
     cluster::ClusterSpec,
-    release::{Architecture, Artifact, Release},
+    release::{Architecture, Artifact, DistributionKind, Release},
     state::{ClusterState, GatewayHealth, GatewayState, MachineState, OperationState, Severity},
 };
 use ferrogate_provision::materials::ClusterMaterials;
@@ -24,13 +24,18 @@ pub(crate) fn release() -> Release {
         |path: &str, content: &[u8]| Artifact { path: path.to_owned(), sha256: sha256(content), upstream: None };
     Release {
         version: "0.1.0".into(),
+        distribution: DistributionKind::K3s,
         kubernetes: "v1.36.4+k3s1".into(),
         os_image: "ubuntu/noble".into(),
         gateway_image_ref: "docker.io/ferrogate/gateway:0.1.0".into(),
+        kube_vip_image_ref: None,
+        kubeadm: None,
         architectures: vec![Architecture {
             name: "amd64".into(),
-            k3s: artifact("k3s/amd64/k3s", b"the k3s binary"),
+            k3s: Some(artifact("k3s/amd64/k3s", b"the k3s binary")),
             k3s_images: None,
+            kubeadm: None,
+            kube_vip_image: None,
             gateway_image: artifact("gateway/amd64.tar", b"the gateway image"),
         }],
     }

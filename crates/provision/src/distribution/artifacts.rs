@@ -25,19 +25,31 @@ pub(super) struct Fetch<'a> {
     pub(super) artifact: &'a Artifact,
     /// Its name in the cache.
     pub(super) name: String,
-    /// Where it is installed after the check.
-    pub(super) target: String,
-    /// Its mode there.
-    pub(super) mode: &'static str,
+    /// What becomes of it after the check.
+    pub(super) place: Place,
 }
 
-/// Adds the unit and the checksums it needs. Everything is downloaded and checked before anything is installed.
+/// What becomes of a file that was fetched.
+pub(super) enum Place {
+    /// It is installed.
+    Install {
+        /// Where.
+        target: String,
+        /// Its mode there.
+        mode: &'static str,
+    },
+    /// A `.tar.gz` that is unpacked at `/` and then removed.
+    Unpack,
+}
+
+/// Adds the unit and the checksums it needs. Everything is downloaded and checked before anything is installed; then comes
+/// `start`, line by line. A first argument that begins with `-` may fail.
 pub(super) fn add_node_unit(
     config: &mut CloudConfig,
     base: &Url,
     own_ca: bool,
     fetches: &[Fetch<'_>],
-    start: &str,
+    start: &[&[&str]],
 ) -> Result<(), RenderError> {
     let mut unit = Unit::default()
         .section("Unit")
@@ -71,19 +83,35 @@ pub(super) fn add_node_unit(
     }
     for fetch in fetches {
         let cached = format!("{CACHE}/{}", fetch.name);
-        unit = unit.exec(["/usr/bin/install", "-D", "-m", fetch.mode, &cached, &fetch.target]);
+        unit = match &fetch.place {
+            Place::Install { target, mode } => unit.exec(["/usr/bin/install", "-D", "-m", mode, &cached, target]),
+            // The names of owners on the machine where it was packed mean nothing here.
+            Place::Unpack => unit
+                .exec([
+                    "/usr/bin/tar",
+                    "--extract",
+                    "--gzip",
+                    "--file",
+                    &cached,
+                    "--directory",
+                    "/",
+                    "--no-same-owner",
+                    "--no-overwrite-dir",
+                ])
+                .exec(["/usr/bin/rm", "--force", &cached]),
+        };
     }
-    unit = unit.exec(["/usr/bin/systemctl", "enable", "--now", "--no-block", start]).exec([
-        "/usr/bin/install",
-        "-D",
-        "-m",
-        "0644",
-        "/dev/null",
-        DONE,
-    ]);
-    let unit = unit.section("Install").set("WantedBy", "multi-user.target");
+    for line in start {
+        unit = unit.exec(*line);
+    }
+    let unit = unit.exec(marker(DONE)).section("Install").set("WantedBy", "multi-user.target");
     config.file(&format!("/etc/systemd/system/{NODE_UNIT}"), Mode::Public, unit.text());
     Ok(())
+}
+
+/// Makes the empty file that says that something was done.
+pub(super) const fn marker(path: &str) -> [&str; 6] {
+    ["/usr/bin/install", "-D", "-m", "0644", "/dev/null", path]
 }
 
 /// Half an hour for one file on a slow line; half a minute of retries, after which the unit starts over.

@@ -136,9 +136,11 @@ impl Site {
         let binary = k3s::simulated_binary(KUBERNETES);
         let image = b"the gateway's image".to_vec();
         let mut release: Release = release();
-        release.architectures[0].k3s = artifact("k3s/v1.34.2+k3s1/amd64/k3s", &binary);
+        let k3s = artifact("k3s/v1.34.2+k3s1/amd64/k3s", &binary);
+        let path = k3s.path.clone();
+        release.architectures[0].k3s = Some(k3s);
         release.architectures[0].gateway_image = artifact("gateway/0.1.0/amd64.tar", &image);
-        let files = [(release.architectures[0].k3s.path.clone(), binary)]
+        let files = [(path, binary)]
             .into_iter()
             .chain([(release.architectures[0].gateway_image.path.clone(), image)])
             .collect();

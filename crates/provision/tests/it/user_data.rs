@@ -152,7 +152,7 @@ fn what_cannot_be_rendered_is_named() {
     assert!(matches!(error, RenderError::Gateway { what: "enrolment token", .. }), "{error}");
     let mut outside = tenant();
     outside.release = release();
-    outside.release.architectures[0].k3s.path = "https://elsewhere.example/k3s".into();
+    outside.release.architectures[0].k3s.as_mut().unwrap().path = "https://elsewhere.example/k3s".into();
     let error = K3s.cloud_config(&outside, &node, &Role::FirstServer, &[], None).unwrap_err();
     assert!(matches!(error, RenderError::Address { .. }), "{error}");
 }

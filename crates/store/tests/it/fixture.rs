@@ -183,9 +183,12 @@ pub(crate) fn spec() -> ClusterSpec {
 pub(crate) fn release() -> Release {
     Release {
         version: "0.1.0".to_owned(),
+        distribution: ferrogate_model::release::DistributionKind::K3s,
         kubernetes: "v1.34.2+k3s1".to_owned(),
         os_image: "ubuntu/noble".to_owned(),
         gateway_image_ref: "ferrogate/gateway:0.1.0".to_owned(),
+        kube_vip_image_ref: None,
+        kubeadm: None,
         architectures: Vec::new(),
     }
 }

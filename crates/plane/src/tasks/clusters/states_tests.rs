@@ -16,9 +16,12 @@ fn cluster(state: ClusterState, generation: i64, observed: i64) -> Cluster {
         reason: String::new(),
         release: ferrogate_model::release::Release {
             version: "0".into(),
+            distribution: ferrogate_model::release::DistributionKind::K3s,
             kubernetes: "v1".into(),
             os_image: "ubuntu/noble".into(),
             gateway_image_ref: "x".into(),
+            kube_vip_image_ref: None,
+            kubeadm: None,
             architectures: Vec::new(),
         },
         materials: None,

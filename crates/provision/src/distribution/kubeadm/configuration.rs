@@ -1,0 +1,223 @@
+//! kubeadm's configuration: what the cluster is, and how this node joins it.
+
+use super::{HOME, KUBERNETES, SOCKET};
+use crate::{
+    cloud_config::{CloudConfig, Mode},
+    desired::{Desired, Kind},
+    distribution::{API_PORT, API_SERVER_NAME, Node, Role, base},
+    mark,
+    yaml::block,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ferrogate_model::release::KubeadmImages;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
+
+/// kubeadm's configuration file; it holds the token that nodes join with.
+pub(super) const CONFIG: &str = "/var/lib/ferrogate-node/kubeadm.yaml";
+/// The version of the format, the newest that kubeadm 1.31 and later read.
+const API: &str = "kubeadm.k8s.io/v1beta4";
+/// How long certificates last that kubeadm makes: five years, half of what the authorities have. Nothing renews them but an
+/// upgrade.
+const CERTIFICATES_LAST: &str = "43800h0m0s";
+/// A server on one slow processor starts its four programs within that.
+const HEALTHY_WITHIN: &str = "10m0s";
+
+/// What is checked before kubeadm does anything, and does not count here. Machines with less than two processors or 1.7 GB
+/// are MAAS's to offer and people's to choose; kernels of clouds do not all publish how they were built; and what a broken-off
+/// attempt left is taken up again instead of being refused.
+const NOT_CHECKED: [&str; 16] = [
+    "NumCPU",
+    "Mem",
+    "SystemVerification",
+    "Port-2379",
+    "Port-2380",
+    "Port-6443",
+    "Port-10250",
+    "Port-10257",
+    "Port-10259",
+    "DirAvailable--var-lib-etcd",
+    "FileAvailable--etc-kubernetes-kubelet.conf",
+    "FileAvailable--etc-kubernetes-bootstrap-kubelet.conf",
+    "FileAvailable--etc-kubernetes-manifests-etcd.yaml",
+    "FileAvailable--etc-kubernetes-manifests-kube-apiserver.yaml",
+    "FileAvailable--etc-kubernetes-manifests-kube-controller-manager.yaml",
+    "FileAvailable--etc-kubernetes-manifests-kube-scheduler.yaml",
+];
+
+/// Everything the configuration is made of.
+pub(super) struct Configuration<'a> {
+    pub(super) desired: &'a Desired,
+    pub(super) images: &'a KubeadmImages,
+    pub(super) node: &'a Node<'a>,
+    pub(super) role: &'a Role,
+    pub(super) names: &'a [String],
+    /// The address that all servers share, where there is one.
+    pub(super) shared: Option<IpAddr>,
+}
+
+impl Configuration<'_> {
+    /// Adds kubeadm's configuration, and what a node that joins knows of the cluster.
+    pub(super) fn add(&self, config: &mut CloudConfig) {
+        let documents = match self.role {
+            Role::FirstServer => {
+                let mut all = vec![self.init(), self.cluster(), self.kubelet()];
+                if self.desired.kind == Kind::Tenant {
+                    all.push(proxy());
+                }
+                all
+            }
+            Role::Server(address) | Role::Agent(address) => {
+                let kubeconfig = self.discovery(*address);
+                config.file(&discovery_file(), Mode::Public, block(&kubeconfig));
+                vec![self.join()]
+            }
+        };
+        let text = documents.iter().map(block).collect::<Vec<_>>().join("---\n");
+        config.file(CONFIG, Mode::Private, text);
+    }
+
+    fn init(&self) -> Value {
+        let mut init = json!({
+            "apiVersion": API,
+            "kind": "InitConfiguration",
+            // It never ends: machines are replaced and added as long as the cluster lives.
+            "bootstrapTokens": [{"token": self.desired.materials.bootstrap_token().expose_secret(), "ttl": "0s"}],
+            "nodeRegistration": self.registration(),
+            "timeouts": timeouts(),
+        });
+        if let Some(address) = self.node.address {
+            init["localAPIEndpoint"] = json!({"advertiseAddress": address, "bindPort": API_PORT});
+        }
+        init
+    }
+
+    fn join(&self) -> Value {
+        let mut join = json!({
+            "apiVersion": API,
+            "kind": "JoinConfiguration",
+            "discovery": {
+                "file": {"kubeConfigPath": discovery_file()},
+                "tlsBootstrapToken": self.desired.materials.bootstrap_token().expose_secret(),
+            },
+            "nodeRegistration": self.registration(),
+            "timeouts": timeouts(),
+        });
+        if matches!(self.role, Role::Server(_)) {
+            let mut endpoint = json!({"bindPort": API_PORT});
+            if let Some(address) = self.node.address {
+                endpoint["advertiseAddress"] = json!(address);
+            }
+            join["controlPlane"] = json!({"localAPIEndpoint": endpoint});
+        }
+        join
+    }
+
+    fn registration(&self) -> Value {
+        let mut arguments = vec![json!({"name": "node-labels", "value": base::labels(self.node).join(",")})];
+        if let Some(address) = self.node.address {
+            arguments.push(json!({"name": "node-ip", "value": address}));
+        }
+        json!({
+            "name": self.node.name.as_str(),
+            "criSocket": SOCKET,
+            // An empty list, so that servers take pods as k3s's do.
+            "taints": self.node.pool.taints.iter().filter_map(|text| taint(text)).collect::<Vec<_>>(),
+            "ignorePreflightErrors": NOT_CHECKED,
+            "kubeletExtraArgs": arguments,
+        })
+    }
+
+    fn cluster(&self) -> Value {
+        let (desired, spec) = (self.desired, &self.desired.spec);
+        let tenant = desired.kind == Kind::Tenant;
+        let mut arguments = vec![json!({"name": "client-ca-file", "value": format!("{KUBERNETES}/pki/client-ca.crt")})];
+        if tenant {
+            let file = format!("{KUBERNETES}/pki/encryption.yaml");
+            arguments.push(json!({"name": "encryption-provider-config", "value": file}));
+        }
+        let mut names: Vec<String> =
+            [API_SERVER_NAME, self.node.name.as_str(), self.node.fqdn].map(str::to_owned).to_vec();
+        // The name is known before there is an address behind it: one server may become three.
+        names.push(mark::endpoint_fqdn(&desired.cluster, &desired.name, &spec.domain));
+        names.extend(self.names.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+        json!({
+            "apiVersion": API,
+            "kind": "ClusterConfiguration",
+            "clusterName": desired.name.as_str(),
+            "kubernetesVersion": desired.release.kubernetes,
+            "controlPlaneEndpoint": self.endpoint(),
+            "certificateValidityPeriod": CERTIFICATES_LAST,
+            // Made in no time even on a slow machine.
+            "encryptionAlgorithm": "ECDSA-P256",
+            "networking": {"podSubnet": spec.pod_cidr.to_string(), "serviceSubnet": spec.service_cidr.to_string()},
+            "apiServer": {"certSANs": names, "extraArgs": arguments},
+            "etcd": {"local": {"dataDir": "/var/lib/etcd", "imageTag": self.images.etcd_tag}},
+            // Nothing but the gateway, on the host's network: no DNS and no services.
+            "dns": if tenant { json!({"imageTag": self.images.coredns_tag}) } else { json!({"disabled": true}) },
+            "proxy": {"disabled": !tenant},
+        })
+    }
+
+    /// Where the API is for everybody: kubeadm lets no further server join where this is not said at the start.
+    fn endpoint(&self) -> String {
+        match self.shared.or(self.node.address) {
+            Some(address) => SocketAddr::new(address, API_PORT).to_string(),
+            // MAAS's DNS knows every machine.
+            None => format!("{}:{API_PORT}", self.node.fqdn),
+        }
+    }
+
+    fn kubelet(&self) -> Value {
+        let mut kubelet = json!({
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "cgroupDriver": "systemd",
+            // Stock images may have swap; pods do not use it.
+            "failSwapOn": false,
+            "rotateCertificates": true,
+        });
+        if self.desired.kind == Kind::Gateway {
+            // The gateway's image comes from no registry; it must not be cleared away on a full disk.
+            kubelet["imageGCHighThresholdPercent"] = json!(100);
+        }
+        kubelet
+    }
+
+    /// What a node must know to trust a server: the authority itself, so that no hash and no token vouches for it.
+    fn discovery(&self, server: IpAddr) -> Value {
+        let server = SocketAddr::new(self.shared.unwrap_or(server), API_PORT);
+        let authority = STANDARD.encode(&self.desired.materials.server_ca.certificate_pem);
+        json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{
+                "name": "cluster",
+                "cluster": {"server": format!("https://{server}"), "certificate-authority-data": authority},
+            }],
+            "contexts": [{"name": "discovery", "context": {"cluster": "cluster", "user": "nobody"}}],
+            "users": [{"name": "nobody", "user": {}}],
+            "current-context": "discovery",
+        })
+    }
+}
+
+fn discovery_file() -> String {
+    format!("{HOME}/discovery.conf")
+}
+
+fn proxy() -> Value {
+    json!({"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "nftables"})
+}
+
+fn timeouts() -> Value {
+    json!({"controlPlaneComponentHealthCheck": HEALTHY_WITHIN, "kubeletHealthCheck": HEALTHY_WITHIN})
+}
+
+/// `key=value:Effect` or `key:Effect`, as the specification has it.
+fn taint(text: &str) -> Option<Value> {
+    let (front, effect) = text.rsplit_once(':')?;
+    let (key, value) = front.split_once('=').unwrap_or((front, ""));
+    Some(json!({"key": key, "value": value, "effect": effect}))
+}

@@ -1,0 +1,64 @@
+//! The address that several servers share: kube-vip beside each API server, of which one at a time answers for it.
+
+use super::SEED;
+use crate::{
+    cloud_config::{CloudConfig, Mode},
+    distribution::{API_PORT, Role},
+    yaml::block,
+};
+use ferrogate_model::release::KubeadmImages;
+use serde_json::json;
+use std::net::IpAddr;
+
+/// Adds it as a static pod of the kubelet.
+pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, address: IpAddr, role: &Role) {
+    // Until the first server has granted rights to `admin.conf`, only the other file has any.
+    let identity = if *role == Role::FirstServer { "super-admin.conf" } else { "admin.conf" };
+    let identity = format!("/etc/kubernetes/{identity}");
+    let length = if address.is_ipv4() { "32" } else { "128" };
+    let (address, port) = (address.to_string(), API_PORT.to_string());
+    let settings = [
+        ("address", address.as_str()),
+        ("port", &port),
+        ("vip_subnet", length),
+        ("vip_arp", "true"),
+        ("cp_enable", "true"),
+        ("cp_namespace", "kube-system"),
+        ("svc_enable", "false"),
+        ("vip_leaderelection", "true"),
+        ("vip_leasename", "plndr-cp-lock"),
+        // A server that is cut off is followed by another after that many seconds; slow machines renew in time.
+        ("vip_leaseduration", "15"),
+        ("vip_renewdeadline", "10"),
+        ("vip_retryperiod", "2"),
+    ];
+    let mut environment: Vec<_> = settings.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    environment.push(json!({"name": "vip_nodename", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}));
+    let pod = json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "kube-vip",
+            "namespace": "kube-system",
+            "labels": {"app.kubernetes.io/name": "kube-vip", "app.kubernetes.io/managed-by": "ferrogate"},
+        },
+        "spec": {
+            "hostNetwork": true,
+            "priorityClassName": "system-node-critical",
+            // It asks the API server beside it by a name that is in every certificate; the shared address may be nowhere.
+            "hostAliases": [{"ip": "127.0.0.1", "hostnames": ["kubernetes"]}],
+            "containers": [{
+                "name": "kube-vip",
+                "image": images.kube_vip_image,
+                "imagePullPolicy": "IfNotPresent",
+                "args": ["manager"],
+                "env": environment,
+                "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},
+                "securityContext": {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}},
+                "volumeMounts": [{"name": "identity", "mountPath": "/etc/kubernetes/admin.conf", "readOnly": true}],
+            }],
+            "volumes": [{"name": "identity", "hostPath": {"path": identity, "type": "File"}}],
+        },
+    });
+    config.file(&format!("{SEED}/manifests/kube-vip.yaml"), Mode::Private, block(&pod));
+}
