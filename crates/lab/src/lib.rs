@@ -14,6 +14,7 @@ pub mod maas;
 pub mod machine;
 pub mod programs;
 pub mod proxy;
+pub mod scenario;
 pub mod seed;
 pub mod site;
 
