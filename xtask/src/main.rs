@@ -1,9 +1,11 @@
 //! `cargo xtask`: the doors of the project. Each command does one whole job on a fresh machine.
 
+mod archive;
 mod bench;
 mod check;
 mod generated;
 mod image;
+mod lab;
 mod layers;
 mod licences;
 mod run;
@@ -53,6 +55,9 @@ enum Command {
         #[arg(long, default_value = "target/image")]
         out: std::path::PathBuf,
     },
+    /// Real machines, real Kubernetes and a real firewall on this computer
+    #[command(subcommand)]
+    Lab(lab::Lab),
     /// Measures; prints ratios against a peer in the same run
     Bench {
         /// What to measure: `tunnel`
@@ -72,6 +77,7 @@ fn main() -> std::process::ExitCode {
         Command::Openapi { check } => generated::run(check),
         Command::Layers => layers::check(),
         Command::Image { out } => image::build(&out),
+        Command::Lab(command) => lab::run(&command),
         Command::Bench { what, args } => bench::run(what, &args),
     };
     match done {

@@ -29,15 +29,18 @@ fn has_postgres() -> bool {
         .is_ok_and(|versions| versions.flatten().any(|version| version.path().join("bin/initdb").exists()))
 }
 
-fn has_program(name: &str) -> bool {
+/// Whether a program of this name is found.
+pub(crate) fn has_program(name: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).exists()))
 }
 
-fn is_root() -> bool {
+/// Whether we may do everything.
+pub(crate) fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }
 
-fn install(packages: &[&str]) -> bool {
+/// Installs Debian packages; `false` when apt did not.
+pub(crate) fn install(packages: &[&str]) -> bool {
     let apt = |args: &[&str]| {
         Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").status().is_ok_and(|s| s.success())
     };

@@ -1,0 +1,120 @@
+//! `cargo xtask lab build`: everything the lab runs, from Debian's packages, Go's modules and our own sources. Each
+//! artifact is kept under the key of its inputs, so only what changed is built again.
+
+mod bundle;
+mod cache;
+mod debian;
+mod images;
+mod kernel;
+mod key;
+mod needs;
+mod network_tools;
+mod programs;
+mod release;
+mod root_image;
+mod workshop;
+
+use crate::image;
+use anyhow::{Context, Result};
+use cache::Cache;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Artifacts beside Go's: kernel, tree, root image, bundle, web image, release.
+const OTHER_ARTIFACTS: usize = 6;
+/// The result file, in the cache's folder.
+const RESULT: &str = "artifacts.json";
+
+/// How to build.
+#[derive(clap::Args, Default)]
+pub(crate) struct Options {
+    /// Afterwards remove the artifacts that these sources no longer use (not while a lab is up: its machines start
+    /// from them)
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// Do not install missing Debian packages, only name them
+    #[arg(long)]
+    pub(crate) no_install: bool,
+    /// Debian's archive, instead of the one that apt uses here
+    #[arg(long, value_name = "URL")]
+    pub(crate) debian_mirror: Option<String>,
+}
+
+/// What the lab starts from. Written as `artifacts.json` into the cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Artifacts {
+    /// The machines' kernel, a program.
+    pub(crate) kernel: PathBuf,
+    /// What `uname -r` says on a machine.
+    pub(crate) kernel_release: String,
+    /// The disk that every machine starts from: ext4 without partitions, label `rootfs`.
+    pub(crate) root_image: PathBuf,
+    /// What `ferrogate plane --release` reads.
+    pub(crate) release: PathBuf,
+    /// What `ferrogate plane --mirror-dir` serves.
+    pub(crate) mirror_dir: PathBuf,
+    /// The image that scenarios deploy, outside the bundle.
+    pub(crate) web_image: PathBuf,
+    /// Name and version of what is in it, for people.
+    pub(crate) versions: BTreeMap<String, String>,
+}
+
+/// Builds what is not there.
+///
+/// # Errors
+/// When a tool is missing or fails; the error names the package or the log.
+#[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
+pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
+    let started = Instant::now();
+    needs::prepare(!options.no_install)?;
+    let mirror = match &options.debian_mirror {
+        Some(mirror) => mirror.trim_end_matches('/').to_owned(),
+        None => debian::mirror()?,
+    };
+    let cache = Cache::open(programs::COUNT + OTHER_ARTIFACTS)?;
+    let kernel = kernel::build(&cache, &mirror)?;
+    let tree = root_image::tree(&cache, &mirror)?;
+    let root_image = root_image::build(&cache, &tree, &kernel)?;
+    let programs = programs::build(&cache)?;
+    let bundle = bundle::build(&cache, &programs, &tree)?;
+    let web_image = bundle::web(&cache, &programs, &tree)?;
+    // Cargo itself knows whether the gateway is fresh.
+    let gateway = image::pack(&cache.folder().join("gateway"))?;
+    let names = images::References::of(&programs);
+    let release = release::build(&cache, &bundle, &gateway, &programs.kubernetes.version, &names)?;
+
+    let mut versions: BTreeMap<String, String> =
+        programs.versions().map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
+    versions.insert("kernel".into(), kernel.release.clone());
+    versions.insert("gateway".into(), env!("CARGO_PKG_VERSION").into());
+    let artifacts = Artifacts {
+        kernel: kernel.program(),
+        kernel_release: kernel.release,
+        root_image,
+        release: release.join("release.json"),
+        mirror_dir: release.join("mirror"),
+        web_image,
+        versions,
+    };
+    let result = cache.folder().join(RESULT);
+    let unfinished = cache.folder().join(format!("{RESULT}.new"));
+    std::fs::write(&unfinished, serde_json::to_string_pretty(&artifacts)?)
+        .and_then(|()| std::fs::rename(&unfinished, &result))
+        .with_context(|| format!("writing {}", result.display()))?;
+    if options.prune {
+        cache.prune()?;
+    }
+    eprintln!("the lab's artifacts are there after {}", workshop::spoken(started.elapsed()));
+    Ok(artifacts)
+}
+
+/// Builds, and prints where everything is.
+#[expect(clippy::print_stdout, reason = "the result is what the person asked for")]
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let artifacts = ensure(options)?;
+    println!("{}", serde_json::to_string_pretty(&artifacts)?);
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! What a node needs beyond a stock image of its operating system, in one archive that is unpacked at `/`.
+
+use super::cache::Cache;
+use super::images;
+use super::key::Key;
+use super::programs::All;
+use super::root_image::Tree;
+use super::workshop::{Step, Workshop};
+use crate::archive;
+use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const RECIPE: u32 = 1;
+const STEP: Step = Step { name: "bundle", expected: Duration::from_secs(60) };
+const WEB: Step = Step { name: "web", expected: Duration::from_secs(5) };
+/// Where a node's unit looks for images to import.
+const IMAGES: &str = "var/lib/ferrogate-node/images";
+/// Level of compression: programs hardly get smaller above it, and take twice as long.
+const LEVEL: &str = "-3";
+
+/// The bundle in the cache.
+pub(super) struct Bundle {
+    /// The archive.
+    pub(super) path: PathBuf,
+    /// Its inputs' key.
+    pub(super) key: String,
+}
+
+/// Packs the bundle if it is not there.
+///
+/// # Errors
+/// When a program is missing or the disk is full.
+pub(super) fn build(cache: &Cache, programs: &All, tree: &Tree) -> Result<Bundle> {
+    let key = Key::new(STEP.name, RECIPE)
+        .text("images", &images::RECIPE.to_string())
+        .text("programs", &programs.bundle_keys())
+        .text("tree", &tree.key)
+        .digits();
+    let folder = cache.artifact(&STEP, &key, |workshop| {
+        images::node(programs, &tree.folder, workshop.scratch())?;
+        pack(workshop, programs)
+    })?;
+    Ok(Bundle { path: folder.join("bundle.tar.gz"), key })
+}
+
+/// Packs the scenarios' web image if it is not there.
+///
+/// # Errors
+/// When the program is missing or the disk is full.
+pub(super) fn web(cache: &Cache, programs: &All, tree: &Tree) -> Result<PathBuf> {
+    let key = Key::new(WEB.name, images::RECIPE).text("program", &programs.web.key).digits();
+    let folder = cache.artifact(&WEB, &key, |workshop| images::web(programs, &tree.folder, workshop.out()))?;
+    Ok(folder.join("web.tar"))
+}
+
+fn pack(workshop: &Workshop, programs: &All) -> Result<()> {
+    let target = File::create(workshop.out().join("bundle.tar.gz"))?;
+    let mut gzip = Command::new("gzip")
+        // Without name and time the same content gives the same checksum.
+        .args(["-n", LEVEL])
+        .stdin(Stdio::piped())
+        .stdout(target)
+        .spawn()
+        .context("starting gzip")?;
+    let input = gzip.stdin.take().context("gzip takes no input")?;
+    let mut archive = tar::Builder::new(std::io::BufWriter::with_capacity(1 << 20, input));
+    let written = fill(&mut archive, workshop, programs).and_then(|()| {
+        archive.into_inner()?.into_inner().context("closing the bundle")?;
+        Ok(())
+    });
+    // Its input is closed: gzip ends when it has written what it has.
+    let status = gzip.wait().context("waiting for gzip")?;
+    written?;
+    if !status.success() {
+        bail!("gzip failed ({status}); is the disk full?");
+    }
+    Ok(())
+}
+
+fn fill(archive: &mut tar::Builder<impl std::io::Write>, workshop: &Workshop, programs: &All) -> Result<()> {
+    for (folder, module, names) in [
+        ("usr/local/bin", &programs.containerd, &["containerd", "containerd-shim-runc-v2", "ctr"][..]),
+        ("usr/local/bin", &programs.runc, &["runc"]),
+        ("usr/local/bin", &programs.kubernetes, &["kubelet", "kubeadm", "kubectl"]),
+        ("opt/cni/bin", &programs.cni, &["bridge", "host-local", "loopback", "portmap"]),
+        ("opt/cni/bin", &programs.cni_flannel, &["flannel"]),
+    ] {
+        for name in names {
+            add(archive, &module.folder.join(name), &format!("{folder}/{name}"), 0o755)?;
+        }
+    }
+    let mut images = Vec::new();
+    for entry in std::fs::read_dir(workshop.scratch())? {
+        images.push(entry?.file_name().display().to_string());
+    }
+    images.sort();
+    for name in images {
+        add(archive, &workshop.scratch().join(&name), &format!("{IMAGES}/{name}"), 0o644)?;
+    }
+    Ok(())
+}
+
+/// Adds a file and nothing else: folders exist on the node, with owners of their own.
+fn add(archive: &mut tar::Builder<impl std::io::Write>, source: &Path, place: &str, mode: u32) -> Result<()> {
+    let file = File::open(source).with_context(|| format!("opening {}", source.display()))?;
+    let size = file.metadata()?.len();
+    archive
+        .append_data(&mut archive::header(tar::EntryType::Regular, mode, size), place, file)
+        .with_context(|| format!("packing {place}"))
+}

@@ -1,0 +1,181 @@
+//! The folder of finished artifacts. An artifact is built in a folder of its own and renamed when it is whole, so what
+//! is in the cache is always complete; a lock lets one build work at a time.
+
+use super::key::DIGITS;
+use super::workshop::{Step, Workshop, spoken};
+use anyhow::{Context, Result, bail};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How long a second build waits for the first: as long as a cold build may take on a busy computer.
+const PATIENCE: Duration = Duration::from_secs(2 * 60 * 60);
+/// How often a waiting build looks again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// What unfinished artifacts are called.
+const UNFINISHED: &str = ".building-";
+
+/// Where artifacts are kept: `$FERROGATE_LAB_CACHE`, else the person's cache folder.
+///
+/// # Errors
+/// When the environment names neither a cache folder nor a home.
+pub(crate) fn folder() -> Result<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = named("FERROGATE_LAB_CACHE") {
+        return std::path::absolute(folder).context("finding the folder that FERROGATE_LAB_CACHE names");
+    }
+    named("XDG_CACHE_HOME")
+        .or_else(|| named("HOME").map(|home| home.join(".cache")))
+        .map(|cache| cache.join("ferrogate-lab"))
+        .context("where to keep the lab's artifacts? Set FERROGATE_LAB_CACHE to a folder with 8 GB of room")
+}
+
+/// The cache, held by this build alone.
+pub(super) struct Cache {
+    folder: PathBuf,
+    /// Names of the artifacts that this build asked for.
+    used: RefCell<BTreeSet<String>>,
+    step: Cell<usize>,
+    steps: usize,
+    _lock: File,
+}
+
+impl Cache {
+    /// Waits for another build to end, and removes what an interrupted one left. `steps` is the number of artifacts.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or another build does not end.
+    pub(super) fn open(steps: usize) -> Result<Self> {
+        let folder = folder()?;
+        std::fs::create_dir_all(folder.join("logs")).with_context(|| format!("creating {}", folder.display()))?;
+        let lock = lock(&folder.join("lock"))?;
+        for name in names(&folder)? {
+            if name.starts_with(UNFINISHED) {
+                remove(&folder.join(name))?;
+            }
+        }
+        Ok(Self { folder, used: RefCell::default(), step: Cell::new(0), steps, _lock: lock })
+    }
+
+    /// The cache's folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of an artifact, built by `build` if these inputs were not built before.
+    ///
+    /// # Errors
+    /// What `build` says.
+    #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
+    pub(super) fn artifact(
+        &self,
+        step: &Step,
+        key: &str,
+        build: impl FnOnce(&Workshop) -> Result<()>,
+    ) -> Result<PathBuf> {
+        self.step.set(self.step.get() + 1);
+        let place = format!("[{}/{}] {}", self.step.get(), self.steps, step.name);
+        let name = format!("{}-{key}", step.name);
+        let finished = self.folder.join(&name);
+        self.used.borrow_mut().insert(name.clone());
+        if finished.exists() {
+            eprintln!("{place}: there already");
+            return Ok(finished);
+        }
+        let log = self.folder.join("logs").join(format!("{}.log", step.name));
+        eprintln!("{place}: building, about {} on two idle processors; log {}", spoken(step.expected), log.display());
+        let workshop = Workshop::open(&self.folder.join(format!("{UNFINISHED}{name}")), step, place.clone(), log)?;
+        build(&workshop).with_context(|| format!("building the lab's {}", step.name))?;
+        let took = workshop.elapsed();
+        std::fs::rename(workshop.out(), &finished)
+            .with_context(|| format!("putting {} into the cache", finished.display()))?;
+        workshop.close()?;
+        eprintln!("{place}: built in {}", spoken(took));
+        Ok(finished)
+    }
+
+    /// Removes the artifacts that this build did not ask for.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
+    pub(super) fn prune(&self) -> Result<()> {
+        for name in names(&self.folder)? {
+            if is_artifact(&name) && !self.used.borrow().contains(&name) {
+                remove(&self.folder.join(&name))?;
+                eprintln!("removed {name}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name in the cache's folder is that of an artifact: `kernel-0123456789abcdef`.
+fn is_artifact(name: &str) -> bool {
+    name.rsplit_once('-')
+        .is_some_and(|(_, key)| key.len() == DIGITS && key.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        && !name.starts_with('.')
+}
+
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    Ok(names)
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))
+}
+
+#[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
+fn lock(path: &Path) -> Result<File> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("opening {}", path.display()))?;
+    // Nobody ever sends: receiving with a deadline is a pause.
+    let (_sender, pause) = mpsc::channel::<()>();
+    let started = Instant::now();
+    let mut said = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if started.elapsed() < PATIENCE => {
+                if !said {
+                    eprintln!("another build of the lab holds {}: waiting for it to end", path.display());
+                    said = true;
+                }
+                let _ = pause.recv_timeout(LOOK_AGAIN);
+            }
+            Err(TryLockError::WouldBlock) => bail!(
+                "another build of the lab held {} for {}; end it, then start again",
+                path.display(),
+                spoken(PATIENCE)
+            ),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("locking {}", path.display()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_build_made_is_pruned() {
+        assert!(is_artifact("kernel-0123456789abcdef"));
+        assert!(is_artifact("go-kubernetes-0123456789abcdef"));
+        assert!(!is_artifact("logs"));
+        assert!(!is_artifact("my-notes"));
+        assert!(!is_artifact(".building-kernel-0123456789abcdef"));
+    }
+}

@@ -1,0 +1,168 @@
+//! The container images of a node, and the one that scenarios deploy.
+
+use super::network_tools;
+use super::programs::{All, Programs};
+use crate::archive::{self, Description, Layer};
+use anyhow::{Context, Result};
+use std::path::Path;
+
+/// Raised when the packing changes what is in an image.
+pub(super) const RECIPE: u32 = 1;
+/// The tag of pause that Kubernetes v1.36 names. The program is ours: it holds namespaces and buries orphans, as
+/// upstream's does.
+const PAUSE_TAG: &str = "3.10.2";
+/// pause needs no rights.
+const PAUSE_USER: &str = "65535:65535";
+/// What the scenarios deploy, with a `:tag`.
+pub(super) const WEB: &str = "ferrogate.test/lab/web:1";
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin";
+
+/// The names of the images, as kubeadm and the manifests call them.
+pub(super) struct References {
+    pub(super) etcd_tag: String,
+    pub(super) coredns_tag: String,
+    pub(super) pause: String,
+    pub(super) flannel: String,
+}
+
+impl References {
+    pub(super) fn of(programs: &All) -> Self {
+        Self {
+            // The number after the dash counts upstream's packings of one etcd.
+            etcd_tag: format!("{}-0", programs.etcd.version.trim_start_matches('v')),
+            coredns_tag: programs.coredns.version.clone(),
+            pause: format!("registry.k8s.io/pause:{PAUSE_TAG}"),
+            flannel: format!("ghcr.io/flannel-io/flannel:{}", programs.flannel.version),
+        }
+    }
+}
+
+/// An image in the making.
+struct Recipe<'programs> {
+    /// Name of the archive, without `.tar`.
+    name: &'static str,
+    reference: String,
+    /// Where each program goes, which module it is of, and what Go called it.
+    programs: Vec<(&'static str, &'programs Programs, &'static str)>,
+    entrypoint: &'static str,
+    user: &'static str,
+    network_tools: bool,
+}
+
+/// Writes the archives of a node's images into a folder.
+///
+/// # Errors
+/// When a program or a library is not where it should be.
+pub(super) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
+    let names = References::of(programs);
+    let kubernetes = &programs.kubernetes;
+    let plain = |name, reference, programs, entrypoint| Recipe {
+        name,
+        reference,
+        programs,
+        entrypoint,
+        user: "",
+        network_tools: false,
+    };
+    let upstream = |name: &str| format!("registry.k8s.io/{name}:{}", kubernetes.version);
+    let recipes = [
+        plain(
+            "kube-apiserver",
+            upstream("kube-apiserver"),
+            vec![("usr/local/bin/kube-apiserver", kubernetes, "kube-apiserver")],
+            "/usr/local/bin/kube-apiserver",
+        ),
+        plain(
+            "kube-controller-manager",
+            upstream("kube-controller-manager"),
+            vec![("usr/local/bin/kube-controller-manager", kubernetes, "kube-controller-manager")],
+            "/usr/local/bin/kube-controller-manager",
+        ),
+        plain(
+            "kube-scheduler",
+            upstream("kube-scheduler"),
+            vec![("usr/local/bin/kube-scheduler", kubernetes, "kube-scheduler")],
+            "/usr/local/bin/kube-scheduler",
+        ),
+        Recipe {
+            network_tools: true,
+            ..plain(
+                "kube-proxy",
+                upstream("kube-proxy"),
+                vec![("usr/local/bin/kube-proxy", kubernetes, "kube-proxy")],
+                "/usr/local/bin/kube-proxy",
+            )
+        },
+        plain(
+            "etcd",
+            format!("registry.k8s.io/etcd:{}", names.etcd_tag),
+            // Go names a program after its folder, and etcd's is `server`.
+            vec![
+                ("usr/local/bin/etcd", &programs.etcd, "server"),
+                ("usr/local/bin/etcdctl", &programs.etcd, "etcdctl"),
+            ],
+            "/usr/local/bin/etcd",
+        ),
+        plain(
+            "coredns",
+            format!("registry.k8s.io/coredns/coredns:{}", names.coredns_tag),
+            vec![("coredns", &programs.coredns, "coredns")],
+            "/coredns",
+        ),
+        Recipe { user: PAUSE_USER, ..plain("pause", names.pause, vec![("pause", &programs.pause, "pause")], "/pause") },
+        Recipe {
+            network_tools: true,
+            ..plain(
+                "flannel",
+                names.flannel,
+                vec![("opt/bin/flanneld", &programs.flannel, "flannel")],
+                "/opt/bin/flanneld",
+            )
+        },
+    ];
+    recipes.iter().try_for_each(|recipe| write(recipe, tree, folder))
+}
+
+/// Writes the archive of the scenarios' web server, `web.tar`.
+///
+/// # Errors
+/// When the program is not where it should be.
+pub(super) fn web(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
+    let recipe = Recipe {
+        name: "web",
+        reference: WEB.to_owned(),
+        programs: vec![("web", &programs.web, "web")],
+        entrypoint: "/web",
+        user: PAUSE_USER,
+        network_tools: false,
+    };
+    write(&recipe, tree, folder)
+}
+
+fn write(recipe: &Recipe<'_>, tree: &Path, folder: &Path) -> Result<()> {
+    let mut layer = Layer::new();
+    layer.folder("tmp", 0o1777)?;
+    for empty in ["etc", "run", "var"] {
+        layer.folder(empty, 0o755)?;
+    }
+    if recipe.network_tools {
+        network_tools::add(&mut layer, tree)?;
+    }
+    for (place, module, program) in &recipe.programs {
+        let path = module.folder.join(program);
+        let content = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        layer.file(place, 0o755, &content)?;
+    }
+    let packed = archive::image(
+        layer,
+        &Description {
+            reference: recipe.reference.clone(),
+            entrypoint: vec![recipe.entrypoint.into()],
+            user: recipe.user.into(),
+            environment: vec![PATH.into()],
+            ..Description::default()
+        },
+    )?;
+    let path = folder.join(format!("{}.tar", recipe.name));
+    std::fs::write(&path, packed).with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,182 @@
+//! The machines' kernel: User Mode Linux from Debian's packaged source, with everything built in.
+
+use super::cache::Cache;
+use super::debian;
+use super::key::Key;
+use super::workshop::{Step, Workshop, answer};
+use crate::run::root;
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const RECIPE: u32 = 1;
+const STEP: Step = Step { name: "kernel", expected: Duration::from_secs(6 * 60) };
+/// Debian's package of the source. Within it Debian's newest revision is taken on the day of the build.
+const PACKAGE: &str = "linux-source-7.2";
+const SUITE: &str = "trixie-backports";
+
+/// A line to put into the source, and where.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    file: PathBuf,
+    line: String,
+    put_before: String,
+    times: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edits {
+    edit: Vec<Edit>,
+}
+
+/// The kernel in the cache.
+pub(super) struct Kernel {
+    /// Holds `linux.uml`, `config`, `modules.builtin`, `modules.builtin.modinfo`, `release`.
+    pub(super) folder: PathBuf,
+    /// Its inputs' key.
+    pub(super) key: String,
+    /// What `uname -r` says on a machine.
+    pub(super) release: String,
+}
+
+impl Kernel {
+    /// The program.
+    pub(super) fn program(&self) -> PathBuf {
+        self.folder.join("linux.uml")
+    }
+}
+
+/// Builds the kernel if it is not there.
+///
+/// # Errors
+/// When a tool fails, an edit finds another source than it knows, or an option is not taken.
+pub(super) fn build(cache: &Cache, mirror: &str) -> Result<Kernel> {
+    let recipe = root().join("lab/kernel");
+    let compiler = answer(Command::new("gcc").arg("--version"), "asking the compiler for its version")?;
+    let key = Key::new(STEP.name, RECIPE)
+        .text("package", PACKAGE)
+        .text("suite", SUITE)
+        .text("compiler", compiler.lines().next().unwrap_or_default())
+        .folder(&recipe)?
+        .digits();
+    let folder = cache.artifact(&STEP, &key, |workshop| make(workshop, &recipe, mirror))?;
+    let release = std::fs::read_to_string(folder.join("release"))?.trim().to_owned();
+    Ok(Kernel { folder, key, release })
+}
+
+fn make(workshop: &Workshop, recipe: &Path, mirror: &str) -> Result<()> {
+    let package = debian::download(workshop, PACKAGE, SUITE, mirror)?;
+    let unpacked = workshop.scratch().join("package");
+    workshop.run(Command::new("dpkg-deb").arg("-x").arg(package).arg(&unpacked), "unpacking the package")?;
+    let archive = unpacked.join("usr/src").join(format!("{PACKAGE}.tar.xz"));
+    workshop
+        .run(Command::new("tar").arg("-xJf").arg(archive).arg("-C").arg(workshop.scratch()), "unpacking the source")?;
+    let source = workshop.scratch().join(PACKAGE);
+    let edits = std::fs::read_to_string(recipe.join("edits.toml")).context("reading the kernel's edits")?;
+    let edits: Edits = toml::from_str(&edits).context("reading the kernel's edits")?;
+    for edit in &edits.edit {
+        let path = source.join(&edit.file);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        std::fs::write(&path, edited(&text, edit)?).with_context(|| format!("writing {}", path.display()))?;
+    }
+
+    let fragment = recipe.join("fragment");
+    let make = |arguments: &[&str]| {
+        let mut command = Command::new("make");
+        // The same source gives the same kernel, whoever builds it and when.
+        command.env("KBUILD_BUILD_TIMESTAMP", "1970-01-01").env("KBUILD_BUILD_USER", "lab");
+        command.env("KBUILD_BUILD_HOST", "lab").env_remove("MAKEFLAGS");
+        command.current_dir(&source).arg("ARCH=um").args(arguments);
+        command
+    };
+    let configured = format!("KCONFIG_ALLCONFIG={}", fragment.display());
+    workshop.run(&mut make(&[&configured, "allnoconfig"]), "configuring the kernel")?;
+    let config = std::fs::read_to_string(source.join(".config"))?;
+    let asked = std::fs::read_to_string(&fragment)?;
+    let refused = not_taken(&asked, &config);
+    if !refused.is_empty() {
+        bail!("the kernel's configuration lacks what lab/kernel/fragment asks for: {}", refused.join(", "));
+    }
+    let jobs = format!("-j{}", std::thread::available_parallelism()?);
+    workshop.run(&mut make(&[&jobs, "linux"]), "compiling the kernel")?;
+    workshop.run(
+        Command::new("strip").arg("-o").arg(workshop.out().join("linux.uml")).arg(source.join("linux")),
+        "stripping the kernel",
+    )?;
+    for (from, to) in [
+        (".config", "config"),
+        ("modules.builtin", "modules.builtin"),
+        ("modules.builtin.modinfo", "modules.builtin.modinfo"),
+        ("include/config/kernel.release", "release"),
+    ] {
+        std::fs::copy(source.join(from), workshop.out().join(to)).with_context(|| format!("keeping {from}"))?;
+    }
+    Ok(())
+}
+
+/// The text with the edit in it.
+fn edited(text: &str, edit: &Edit) -> Result<String> {
+    let mut result = String::with_capacity(text.len() + 128);
+    let mut times = 0;
+    for line in text.lines() {
+        if line == edit.line {
+            result.push_str(&edit.put_before);
+            result.push('\n');
+            times += 1;
+        }
+        result.push_str(line);
+        result.push('\n');
+    }
+    if times != edit.times {
+        bail!(
+            "{} has the line `{}` {times} times, not {} as lab/kernel/edits.toml says: this source is another; look whether the edit is still needed",
+            edit.file.display(),
+            edit.line.trim(),
+            edit.times
+        );
+    }
+    Ok(result)
+}
+
+/// Options of the fragment that the configuration does not have.
+fn not_taken<'text>(fragment: &'text str, config: &str) -> Vec<&'text str> {
+    let taken: std::collections::BTreeSet<_> = config.lines().collect();
+    fragment.lines().filter(|line| line.starts_with("CONFIG_") && !taken.contains(line)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edit(times: usize) -> Edit {
+        Edit { file: "a.c".into(), line: "\tlock();".into(), put_before: "\tif (there)".into(), times }
+    }
+
+    #[test]
+    fn an_edit_goes_before_its_line() {
+        assert_eq!(edited("{\n\tlock();\n}\n", &edit(1)).unwrap(), "{\n\tif (there)\n\tlock();\n}\n");
+    }
+
+    #[test]
+    fn an_edit_that_finds_another_source_is_refused() {
+        let error = edited("{\n\t\tlock();\n}\n", &edit(1)).unwrap_err().to_string();
+        assert!(error.contains("0 times, not 1"), "{error}");
+    }
+
+    #[test]
+    fn an_option_that_is_not_taken_is_named() {
+        let fragment = "# why\n# CONFIG_MODULES is not set\nCONFIG_SMP=y\nCONFIG_CPUSETS=y\n";
+        assert_eq!(not_taken(fragment, "CONFIG_SMP=y\n# CONFIG_CPUSETS is not set\n"), ["CONFIG_CPUSETS=y"]);
+    }
+
+    #[test]
+    fn the_edits_are_readable() {
+        let edits = std::fs::read_to_string(root().join("lab/kernel/edits.toml")).unwrap();
+        let edits: Edits = toml::from_str(&edits).unwrap();
+        assert_eq!(edits.edit.iter().map(|edit| edit.times).sum::<usize>(), 11);
+    }
+}

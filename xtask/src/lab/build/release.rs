@@ -1,0 +1,71 @@
+//! What a plane of the lab installs: the release's description, and the folder it serves the files from.
+
+use super::bundle::Bundle;
+use super::cache::Cache;
+use super::images::References;
+use super::key::Key;
+use super::workshop::Step;
+use crate::archive;
+use crate::image::Packed;
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const RECIPE: u32 = 1;
+const STEP: Step = Step { name: "release", expected: Duration::from_secs(5) };
+/// What the simulated MAAS calls the root image: uploaded images are `custom/…`.
+const OS_IMAGE: &str = "custom/debian-13";
+
+/// Writes `release.json` and the folder `mirror` if they are not there; returns the folder they are in.
+///
+/// # Errors
+/// When the files cannot be linked or written.
+pub(super) fn build(
+    cache: &Cache,
+    bundle: &Bundle,
+    gateway: &Packed,
+    kubernetes: &str,
+    names: &References,
+) -> Result<PathBuf> {
+    let version = env!("CARGO_PKG_VERSION");
+    let description = |bundle: serde_json::Value, gateway_image: serde_json::Value| {
+        json!({
+            "version": version,
+            "kubernetes": kubernetes,
+            "distribution": "kubeadm",
+            "os_image": OS_IMAGE,
+            "gateway_image_ref": gateway.reference,
+            "kubeadm": {
+                "etcd_tag": names.etcd_tag,
+                "coredns_tag": names.coredns_tag,
+                "pause_image": names.pause,
+                "flannel_image": names.flannel,
+            },
+            "architectures": [{"name": archive::architecture(), "kubeadm": bundle, "gateway_image": gateway_image}],
+        })
+    };
+    let shape = description(json!(bundle.key), json!(gateway.sha256)).to_string();
+    let key = Key::new(STEP.name, RECIPE).text("description", &shape).digits();
+    cache.artifact(&STEP, &key, |workshop| {
+        let mirror = workshop.out().join("mirror");
+        let architecture = archive::architecture();
+        let file_name = gateway.path.file_name().context("the gateway's image has no name")?.display().to_string();
+        let bundle = offer(&mirror, &bundle.path, &format!("kubeadm/{kubernetes}/{architecture}/bundle.tar.gz"))?;
+        let image = offer(&mirror, &gateway.path, &format!("gateway/{version}/{file_name}"))?;
+        let text = serde_json::to_string_pretty(&description(bundle, image))?;
+        std::fs::write(workshop.out().join("release.json"), text).context("writing release.json")
+    })
+}
+
+/// Puts a file into the mirror and describes it as a release does.
+fn offer(mirror: &Path, source: &Path, path: &str) -> Result<serde_json::Value> {
+    let place = mirror.join(path);
+    let folder = place.parent().context("a mirrored file is in a folder")?;
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    // The same file under a second name costs nothing; another file system needs a copy.
+    std::fs::hard_link(source, &place)
+        .or_else(|_| std::fs::copy(source, &place).map(drop))
+        .with_context(|| format!("putting {} into the mirror", source.display()))?;
+    Ok(json!({"path": path, "sha256": archive::sha256_of(&place)?}))
+}
