@@ -41,6 +41,16 @@ impl Evidence {
         self.folder.join(format!("{number:03}-{label}"))
     }
 
+    /// The place in the order of what happened.
+    pub(crate) fn place(&self) -> u32 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Goes back to a place: what was looked at and is looked at again takes the place of the first look.
+    pub(crate) fn back_to(&self, place: u32) {
+        self.next.store(place, Ordering::Relaxed);
+    }
+
     /// Keeps a text under a name of its own.
     pub(crate) fn keep(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
         let path = self.folder.join(name);
@@ -82,6 +92,10 @@ mod tests {
         let second = evidence.next("b");
         assert_eq!(first.file_name().unwrap(), "001-get-gateways-x");
         assert!(first < second);
+        let place = evidence.place();
+        let third = evidence.next("c");
+        evidence.back_to(place);
+        assert_eq!(evidence.next("c"), third);
     }
 
     #[test]

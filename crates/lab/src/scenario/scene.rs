@@ -96,7 +96,10 @@ impl Scene {
     ) -> Result<T, Failure> {
         let begun = Instant::now();
         let mut last = String::new();
+        let place = self.evidence.place();
         loop {
+            // Of many looks the last one is kept.
+            self.evidence.back_to(place);
             match look().await {
                 Ok(Look::Come(found)) => {
                     self.holds(name, true, format!("after {} s", begun.elapsed().as_secs()))?;

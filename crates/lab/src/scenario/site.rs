@@ -149,9 +149,11 @@ impl Site {
                 let _ = evidence.copy(&console, &format!("consoles/{}.log", machine.hostname));
             }
         }
-        for log in logs_in(&folder.edge()) {
-            let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let _ = evidence.copy(&log, &format!("edge/{name}"));
+        for part in [folder.edge(), folder.edge().join("squid")] {
+            for log in logs_in(&part) {
+                let name = log.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let _ = evidence.copy(&log, &format!("edge/{name}"));
+            }
         }
     }
 

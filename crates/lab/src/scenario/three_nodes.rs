@@ -22,8 +22,8 @@ const ETCD: [&str; 7] = [
     "--show-error",
     "--max-time=10",
     "--cacert=/etc/kubernetes/pki/etcd/ca.crt",
-    "--cert=/etc/kubernetes/pki/etcd/server.crt",
-    "--key=/etc/kubernetes/pki/etcd/server.key",
+    "--cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt",
+    "--key=/etc/kubernetes/pki/etcd/healthcheck-client.key",
 ];
 
 /// The address of the gateway cluster's API on the installer's last page.
