@@ -38,8 +38,11 @@ pub(super) enum Place {
         /// Its mode there.
         mode: &'static str,
     },
-    /// A `.tar.gz` that is unpacked at `/` and then removed.
-    Unpack,
+    /// A packed archive that is unpacked at `/` and then removed; tar itself sees how it is packed.
+    Unpack {
+        /// What is left out.
+        except: Option<&'static str>,
+    },
 }
 
 /// Adds the unit and the checksums it needs. Everything is downloaded and checked before anything is installed; then comes
@@ -86,19 +89,13 @@ pub(super) fn add_node_unit(
         unit = match &fetch.place {
             Place::Install { target, mode } => unit.exec(["/usr/bin/install", "-D", "-m", mode, &cached, target]),
             // The names of owners on the machine where it was packed mean nothing here.
-            Place::Unpack => unit
-                .exec([
-                    "/usr/bin/tar",
-                    "--extract",
-                    "--gzip",
-                    "--file",
-                    &cached,
-                    "--directory",
-                    "/",
-                    "--no-same-owner",
-                    "--no-overwrite-dir",
-                ])
-                .exec(["/usr/bin/rm", "--force", &cached]),
+            Place::Unpack { except } => {
+                let mut tar: Vec<String> = ["/usr/bin/tar", "--extract", "--file", &cached].map(str::to_owned).to_vec();
+                // The names of owners on the machine where it was packed mean nothing here.
+                tar.extend(["--directory", "/", "--no-same-owner", "--no-overwrite-dir"].map(str::to_owned));
+                tar.extend(except.map(|what| format!("--exclude={what}")));
+                unit.exec(tar).exec(["/usr/bin/rm", "--force", &cached])
+            }
         };
     }
     for line in start {

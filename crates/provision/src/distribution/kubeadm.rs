@@ -32,6 +32,8 @@ const KUBERNETES: &str = "/etc/kubernetes";
 const MANIFESTS: &str = "/var/lib/ferrogate-node/manifests";
 /// The bundle's images, as archives, until they are imported.
 const IMAGES: &str = "/var/lib/ferrogate-node/images";
+/// Those of the bundle's images that only servers run, as tar names them.
+const SERVER_IMAGES: &str = "var/lib/ferrogate-node/images/server";
 /// containerd's socket, as kubeadm and the kubelet name it.
 const SOCKET: &str = "unix:///run/containerd/containerd.sock";
 
@@ -71,7 +73,7 @@ impl Distribution for Kubeadm {
         }
         steps::add(&mut config, images, role);
         let own_ca = desired.plane_ca_pem.is_some();
-        let fetches = fetches(desired, files, bundle);
+        let fetches = fetches(desired, files, bundle, role);
         add_node_unit(&mut config, &desired.artifacts_url, own_ca, &fetches, steps::AFTER_UNPACKING)?;
         Ok(config)
     }
@@ -88,8 +90,10 @@ impl Distribution for Kubeadm {
     }
 }
 
-fn fetches<'a>(desired: &Desired, files: &'a Architecture, bundle: &'a Artifact) -> Vec<Fetch<'a>> {
-    let mut all = vec![Fetch { artifact: bundle, name: "kubeadm.tar.gz".into(), place: Place::Unpack }];
+fn fetches<'a>(desired: &Desired, files: &'a Architecture, bundle: &'a Artifact, role: &Role) -> Vec<Fetch<'a>> {
+    // An agent does not spend disk and minutes on programs it never runs.
+    let place = Place::Unpack { except: matches!(role, Role::Agent(_)).then_some(SERVER_IMAGES) };
+    let mut all = vec![Fetch { artifact: bundle, name: "kubeadm.tar".into(), place }];
     if desired.kind == Kind::Gateway {
         let name = "ferrogate-gateway.tar";
         let place = Place::Install { target: format!("{IMAGES}/{name}"), mode: "0644" };

@@ -41,6 +41,8 @@ pub(super) const AFTER_UNPACKING: &[&[&str]] = &[
         "k8s.io",
         "images",
         "import",
+        // When a container of it starts is early enough; most nodes never start most of them.
+        "--no-unpack",
         "{}",
         ";",
         "-delete",
