@@ -45,7 +45,7 @@ pub struct Architecture {
     /// k3s's own container images (pause and the like) as an image archive; `None` where the nodes may pull them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k3s_images: Option<Artifact>,
-    /// A `.tar.gz` of programs, network plugins and container images; a release of kubeadm has it.
+    /// A packed tar archive of programs, network plugins and container images; a release of kubeadm has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeadm: Option<Artifact>,
     /// kube-vip's container image as an archive, for k3s; `None` where the nodes may pull it.

@@ -66,7 +66,7 @@ impl Distribution for Kubeadm {
         }
         network::add(&mut config, desired);
         if *role == Role::FirstServer {
-            add_manifests(&mut config, desired, &images.flannel_image);
+            add_manifests(&mut config, desired, &images.flannel_image, &configuration.host());
         }
         if desired.kind == Kind::Gateway {
             gateway::add(&mut config, desired, node, enrolment)?;
@@ -102,7 +102,7 @@ fn fetches<'a>(desired: &Desired, files: &'a Architecture, bundle: &'a Artifact,
     all
 }
 
-fn add_manifests(config: &mut CloudConfig, desired: &Desired, flannel: &str) {
+fn add_manifests(config: &mut CloudConfig, desired: &Desired, flannel: &str, api: &str) {
     config.file(&format!("{MANIFESTS}/ferrogate-rbac.yaml"), Mode::Private, manifests::rbac());
     match desired.kind {
         Kind::Gateway => {
@@ -110,7 +110,7 @@ fn add_manifests(config: &mut CloudConfig, desired: &Desired, flannel: &str) {
             config.file(&format!("{MANIFESTS}/ferrogate-gateway.yaml"), Mode::Private, gateway);
         }
         Kind::Tenant => {
-            let flannel = network::flannel(flannel, desired.spec.pod_cidr);
+            let flannel = network::flannel(flannel, desired.spec.pod_cidr, api);
             config.file(&format!("{MANIFESTS}/flannel.yaml"), Mode::Private, flannel);
         }
     }

@@ -13,13 +13,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 const STEP: Step = Step { name: "bundle", expected: Duration::from_secs(60) };
 const WEB: Step = Step { name: "web", expected: Duration::from_secs(5) };
 /// Where a node's unit looks for images to import.
 const IMAGES: &str = "var/lib/ferrogate-node/images";
 /// Level of compression: programs hardly get smaller above it, and take twice as long.
 const LEVEL: &str = "-3";
+/// Images that only servers run; agents do not even unpack them.
+const OF_SERVERS: &[&str] = &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kube-vip"];
 
 /// The bundle in the cache.
 pub(super) struct Bundle {
@@ -43,7 +45,7 @@ pub(super) fn build(cache: &Cache, programs: &All, tree: &Tree) -> Result<Bundle
         images::node(programs, &tree.folder, workshop.scratch())?;
         pack(workshop, programs)
     })?;
-    Ok(Bundle { path: folder.join("bundle.tar.gz"), key })
+    Ok(Bundle { path: folder.join("bundle.tar.zst"), key })
 }
 
 /// Packs the scenarios' web image if it is not there.
@@ -57,25 +59,25 @@ pub(super) fn web(cache: &Cache, programs: &All, tree: &Tree) -> Result<PathBuf>
 }
 
 fn pack(workshop: &Workshop, programs: &All) -> Result<()> {
-    let target = File::create(workshop.out().join("bundle.tar.gz"))?;
-    let mut gzip = Command::new("gzip")
-        // Without name and time the same content gives the same checksum.
-        .args(["-n", LEVEL])
+    let target = File::create(workshop.out().join("bundle.tar.zst"))?;
+    // Not gzip: to unpack that takes a node most of a minute. One thread, so that the same content gives the same checksum.
+    let mut zstd = Command::new("zstd")
+        .args(["--quiet", LEVEL])
         .stdin(Stdio::piped())
         .stdout(target)
         .spawn()
-        .context("starting gzip")?;
-    let input = gzip.stdin.take().context("gzip takes no input")?;
+        .context("starting zstd")?;
+    let input = zstd.stdin.take().context("zstd takes no input")?;
     let mut archive = tar::Builder::new(std::io::BufWriter::with_capacity(1 << 20, input));
     let written = fill(&mut archive, workshop, programs).and_then(|()| {
         archive.into_inner()?.into_inner().context("closing the bundle")?;
         Ok(())
     });
-    // Its input is closed: gzip ends when it has written what it has.
-    let status = gzip.wait().context("waiting for gzip")?;
+    // Its input is closed: zstd ends when it has written what it has.
+    let status = zstd.wait().context("waiting for zstd")?;
     written?;
     if !status.success() {
-        bail!("gzip failed ({status}); is the disk full?");
+        bail!("zstd failed ({status}); is the disk full?");
     }
     Ok(())
 }
@@ -98,7 +100,9 @@ fn fill(archive: &mut tar::Builder<impl std::io::Write>, workshop: &Workshop, pr
     }
     images.sort();
     for name in images {
-        add(archive, &workshop.scratch().join(&name), &format!("{IMAGES}/{name}"), 0o644)?;
+        let server = OF_SERVERS.iter().any(|image| name.strip_suffix(".tar") == Some(image));
+        let folder = if server { "server/" } else { "" };
+        add(archive, &workshop.scratch().join(&name), &format!("{IMAGES}/{folder}{name}"), 0o644)?;
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ const NEEDS: &[(Sign, &str)] = &[
     (Sign::Program("flex"), "flex"),
     (Sign::Program("bison"), "bison"),
     (Sign::Program("xz"), "xz-utils"),
+    (Sign::Program("zstd"), "zstd"),
     (Sign::Program("pkg-config"), "pkg-config"),
     (Sign::File("/usr/include/stdio.h"), "libc6-dev"),
     (Sign::File("/usr/include/seccomp.h"), "libseccomp-dev"),

@@ -51,7 +51,7 @@ pub(super) fn build(
         let mirror = workshop.out().join("mirror");
         let architecture = archive::architecture();
         let file_name = gateway.path.file_name().context("the gateway's image has no name")?.display().to_string();
-        let bundle = offer(&mirror, &bundle.path, &format!("kubeadm/{kubernetes}/{architecture}/bundle.tar.gz"))?;
+        let bundle = offer(&mirror, &bundle.path, &format!("kubeadm/{kubernetes}/{architecture}/bundle.tar.zst"))?;
         let image = offer(&mirror, &gateway.path, &format!("gateway/{version}/{file_name}"))?;
         let text = serde_json::to_string_pretty(&description(bundle, image))?;
         std::fs::write(workshop.out().join("release.json"), text).context("writing release.json")

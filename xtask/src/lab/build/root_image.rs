@@ -48,6 +48,7 @@ const PACKAGES: &[&str] = &[
     "tar",
     "udev",
     "util-linux",
+    "zstd",
 ];
 /// Documentation in the image would only cost time and room.
 const LEFT_OUT: &[&str] = &["doc", "info", "locale", "man"];

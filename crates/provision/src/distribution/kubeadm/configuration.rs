@@ -164,9 +164,14 @@ impl Configuration<'_> {
     fn endpoint(&self) -> String {
         match self.shared.or(self.node.address) {
             Some(address) => SocketAddr::new(address, API_PORT).to_string(),
-            // MAAS's DNS knows every machine.
-            None => format!("{}:{API_PORT}", self.node.fqdn),
+            None => format!("{}:{API_PORT}", self.host()),
         }
+    }
+
+    /// The host that answers there.
+    pub(super) fn host(&self) -> String {
+        // MAAS's DNS knows every machine.
+        self.shared.or(self.node.address).map_or_else(|| self.node.fqdn.to_owned(), |address| address.to_string())
     }
 
     fn kubelet(&self) -> Value {

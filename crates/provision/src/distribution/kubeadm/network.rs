@@ -3,6 +3,7 @@
 use crate::{
     cloud_config::{CloudConfig, Mode},
     desired::{Desired, Kind},
+    distribution::API_PORT,
 };
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ fn settings(pods: IpNet) -> Value {
 }
 
 /// The pod network: one pod on each node, on the node's own network.
-pub(super) fn flannel(image: &str, pods: IpNet) -> String {
+pub(super) fn flannel(image: &str, pods: IpNet, api: &str) -> String {
     let settings = settings(pods);
     format!(
         "apiVersion: v1
@@ -137,6 +138,11 @@ spec:
         command: [/opt/bin/flanneld]
         args: [--ip-masq, --kube-subnet-mgr]
         env:
+        # Not by the Service: what carries pods need not wait for what carries Services.
+        - name: KUBERNETES_SERVICE_HOST
+          value: \"{api}\"
+        - name: KUBERNETES_SERVICE_PORT
+          value: \"{API_PORT}\"
         - name: POD_NAME
           valueFrom:
             fieldRef:
