@@ -28,7 +28,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("utoipa-axum", &["plane"]),
     ("yamux", &["tunnel"]),
     ("anyhow", &["cli", "gateway"]),
-    ("clap", &["cli", "gateway", "installer"]),
+    ("clap", &["cli", "gateway", "installer", "lab"]),
     ("argon2", &["plane"]),
     ("rcgen", &["plane", "provision", "lab"]),
 ];

@@ -14,12 +14,21 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{net::UdpSocket, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::UdpSocket,
+    sync::{Semaphore, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
 
 /// How long resolvers may keep an answer, in seconds: as MAAS's default.
 const TTL: u32 = 30;
 /// No question over UDP is longer.
 const MAX_QUESTION: usize = 4096;
+/// How long the server behind this one may take; resolvers ask again after five seconds.
+const FORWARD_DEADLINE: Duration = Duration::from_secs(3);
+/// How many questions may wait for the server behind this one; more are told to come again.
+const FORWARDED_AT_ONCE: usize = 256;
 
 /// What a site's DNS knows.
 pub trait Zone: Send + Sync + fmt::Debug {
@@ -49,7 +58,7 @@ impl Zone for FixedZone {
     }
 }
 
-/// A DNS server over UDP for one zone. It resolves nothing else: other names are refused.
+/// A DNS server over UDP for one zone. Other names are refused, or asked of another server, as MAAS's DNS does.
 #[derive(Debug)]
 pub struct DnsServer {
     address: SocketAddr,
@@ -63,12 +72,24 @@ impl DnsServer {
     /// # Errors
     /// The address cannot be bound.
     pub async fn start(listen: SocketAddr, zone: Arc<dyn Zone>) -> io::Result<Self> {
-        let socket = UdpSocket::bind(listen).await?;
+        Self::bind(listen, zone, None).await
+    }
+
+    /// Starts it with a server behind it that is asked for all names outside the zone.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn start_before(listen: SocketAddr, zone: Arc<dyn Zone>, behind: SocketAddr) -> io::Result<Self> {
+        Self::bind(listen, zone, Some(behind)).await
+    }
+
+    async fn bind(listen: SocketAddr, zone: Arc<dyn Zone>, behind: Option<SocketAddr>) -> io::Result<Self> {
+        let socket = Arc::new(UdpSocket::bind(listen).await?);
         let address = socket.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             tokio::select! {
-                () = serve(&socket, zone.as_ref()) => {}
+                () = serve(&socket, zone.as_ref(), behind) => {}
                 _ = stopped => {}
             }
         });
@@ -96,7 +117,8 @@ impl Drop for DnsServer {
     }
 }
 
-async fn serve(socket: &UdpSocket, zone: &dyn Zone) {
+async fn serve(socket: &Arc<UdpSocket>, zone: &dyn Zone, behind: Option<SocketAddr>) {
+    let waiting = Arc::new(Semaphore::new(FORWARDED_AT_ONCE));
     let mut buffer = vec![0; MAX_QUESTION];
     loop {
         let received = socket.recv_from(&mut buffer).await;
@@ -113,11 +135,51 @@ async fn serve(socket: &UdpSocket, zone: &dyn Zone) {
         if question.metadata.message_type != MessageType::Query {
             continue;
         }
-        match answer(&question, zone).to_vec() {
+        let answer = answer(&question, zone);
+        if let Some(behind) = behind
+            && answer.metadata.response_code == ResponseCode::Refused
+            && let Ok(place) = Arc::clone(&waiting).try_acquire_owned()
+        {
+            let (socket, asked) = (Arc::clone(socket), buffer[..length].to_vec());
+            tokio::spawn(async move {
+                let bytes = forward(&asked, &question, behind).await;
+                drop(socket.send_to(&bytes, from).await);
+                drop(place);
+            });
+            continue;
+        }
+        match answer.to_vec() {
             Ok(bytes) => drop(socket.send_to(&bytes, from).await),
             Err(error) => tracing::debug!(%error, "DNS answer cannot be written"),
         }
     }
+}
+
+/// What the server behind this one says, or that it says nothing.
+async fn forward(asked: &[u8], question: &Message, behind: SocketAddr) -> Vec<u8> {
+    let ask = async {
+        // A socket for each question: its random port is what makes an answer hard to forge.
+        let any = if behind.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0; 16]) };
+        let socket = UdpSocket::bind((any, 0)).await?;
+        socket.connect(behind).await?;
+        socket.send(asked).await?;
+        let mut buffer = vec![0; MAX_QUESTION];
+        loop {
+            let length = socket.recv(&mut buffer).await?;
+            if buffer.get(..2) == asked.get(..2) {
+                buffer.truncate(length);
+                return Ok::<_, io::Error>(buffer);
+            }
+        }
+    };
+    if let Ok(Ok(bytes)) = timeout(FORWARD_DEADLINE, ask).await {
+        return bytes;
+    }
+    let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
+    answer.metadata.recursion_desired = question.metadata.recursion_desired;
+    answer.queries.clone_from(&question.queries);
+    answer.metadata.response_code = ResponseCode::ServFail;
+    answer.to_vec().unwrap_or_default()
 }
 
 /// The answer to a question.
@@ -219,6 +281,33 @@ mod tests {
         let length = tokio::time::timeout(Duration::from_secs(10), socket.recv(&mut buffer)).await.unwrap().unwrap();
         let answer = Message::from_vec(&buffer[..length]).unwrap();
         assert_eq!((answer.metadata.id, answer.answers.len()), (message.metadata.id, 1));
+        server.shutdown().await;
+    }
+
+    async fn ask_server(server: &DnsServer, name: &str) -> Message {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(server.local_addr()).await.unwrap();
+        let mut message = Message::query();
+        message.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::A));
+        socket.send(&message.to_vec().unwrap()).await.unwrap();
+        let mut buffer = [0; 512];
+        let length = timeout(Duration::from_secs(10), socket.recv(&mut buffer)).await.unwrap().unwrap();
+        Message::from_vec(&buffer[..length]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn other_names_are_asked_of_the_server_behind() {
+        let names = BTreeMap::from([("plane.test".to_owned(), vec!["198.51.100.10".parse().unwrap()])]);
+        let outer = FixedZone { names, domains: vec!["test".into()] };
+        let behind = DnsServer::start("127.0.0.1:0".parse().unwrap(), Arc::new(outer)).await.unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = DnsServer::start_before(listen, Arc::new(zone()), behind.local_addr()).await.unwrap();
+        assert_eq!(ask_server(&server, "plane.test.").await.answers[0].data, RData::A(A::new(198, 51, 100, 10)));
+        assert_eq!(ask_server(&server, "node01.maas.").await.answers.len(), 1);
+        // Nobody listens there any more: that is told, and the zone's own names go on.
+        behind.shutdown().await;
+        assert_eq!(ask_server(&server, "plane.test.").await.metadata.response_code, ResponseCode::ServFail);
+        assert_eq!(ask_server(&server, "node01.maas.").await.answers.len(), 1);
         server.shutdown().await;
     }
 }

@@ -5,13 +5,17 @@
 //! over a [`ferrogate_net::Network`], so the same site lives on loopback sockets for the demo and in memory, on a paused
 //! clock, for tests.
 
+pub mod artifacts;
 pub mod backend;
 pub mod control;
+pub mod daemon;
 pub mod dns;
 pub mod folder;
+pub mod host;
 pub mod k3s;
 pub mod maas;
 pub mod machine;
+pub mod netns;
 pub mod programs;
 pub mod proxy;
 pub mod scenario;

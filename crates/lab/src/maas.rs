@@ -256,6 +256,11 @@ impl Maas {
         }
     }
 
+    /// Switches a machine on as somebody who stands before it does: its disk stays, and nobody has to own it.
+    pub async fn press_power_button(&self, machine: &SystemId) {
+        self.inner.boot(machine, None, false).await;
+    }
+
     /// Stops listening and ends every task.
     pub async fn shutdown(&self) {
         self.inner.shutdown().await;

@@ -4,8 +4,10 @@
 //! format; `seeds/recorded.json` in this crate is the site of the recordings.
 
 mod demo;
+mod real;
 mod types;
 
+pub use real::SMALL_POOL;
 pub use types::{
     Access, Disk, Domain, Fabric, Image, Interface, Link, LinkMode, Machine, Pool, PowerType, Range, RangeKind, Seed,
     SeedError, Status, Subnet, Tag, User, Vlan, Zone,

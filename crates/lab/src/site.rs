@@ -137,9 +137,9 @@ pub struct Lab {
 
 /// MAAS's zone. MAAS exists only after the machines, which use the zone.
 #[derive(Debug)]
-struct SiteZone {
-    maas: OnceLock<Maas>,
-    domains: Vec<String>,
+pub(crate) struct SiteZone {
+    pub(crate) maas: OnceLock<Maas>,
+    pub(crate) domains: Vec<String>,
 }
 
 impl Zone for SiteZone {

@@ -138,7 +138,7 @@ impl Inner {
     }
 
     /// Switches a machine on. A deployment's boot is void when the deployment is.
-    async fn boot(&self, id: &SystemId, epoch: Option<u64>, install: bool) {
+    pub(super) async fn boot(&self, id: &SystemId, epoch: Option<u64>, install: bool) {
         let switch = self.switch(id);
         let _held = switch.lock().await;
         let boot = {

@@ -1,0 +1,168 @@
+//! The process around the daemon: it makes the networks, starts the daemon inside, and takes everything away at the end.
+
+use crate::{
+    SiteArgs,
+    failure::{Failure, Result},
+    note,
+};
+use ferrogate_lab::{
+    control::{Client, ControlError, Namespaces, WayOut},
+    folder::Folder,
+    host::{self, Child, HostError, Tool},
+    netns::{self, Lock},
+};
+use rustix::process::Signal;
+use std::{
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the daemon may take to end everything in an orderly way.
+const END_DEADLINE: Duration = Duration::from_secs(45);
+/// How long `down` waits for the process that holds the site, after each thing it tries.
+const DOWN_DEADLINE: Duration = Duration::from_secs(60);
+/// Between two looks whether it is gone.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The `ferrogate` program: the one that is named, or that lies beside this one.
+pub(crate) fn find_ferrogate(given: Option<&Path>) -> Result<PathBuf> {
+    let path = match given {
+        Some(path) => path.to_owned(),
+        None => own_program()?.with_file_name("ferrogate"),
+    };
+    let path = std::path::absolute(&path).unwrap_or(path);
+    if path.is_file() {
+        return Ok(path);
+    }
+    let what = format!("there is no program {}", path.display());
+    Err(Failure::new(what, Some("build it with `cargo build --package ferrogate`, or name it with --ferrogate")))
+}
+
+pub(crate) fn own_program() -> Result<PathBuf> {
+    std::env::current_exe()
+        .map_err(|error| Failure::new(format!("where this program lies is not known: {error}"), None))
+}
+
+/// Until the person, the service manager or a lost terminal says so.
+pub(crate) async fn told_to_end() -> Result<()> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}"), None));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut hangup = listen(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(())
+}
+
+/// Makes the site, runs it, and takes it away, whatever happens.
+pub(crate) async fn serve(site: &str, args: &SiteArgs) -> Result<()> {
+    let options = args.options(site)?;
+    let namespaces = netns::namespaces(site)?;
+    let folder = Folder::new(site);
+    host::need_root()?;
+    let mut tools = netns::TOOLS.to_vec();
+    if options.way_out == WayOut::Proxy {
+        tools.extend(netns::PROXY_TOOLS);
+    }
+    Tool::need(&tools)?;
+    let lock = Lock::take(site)?;
+    let words = [vec!["--site".to_owned(), site.to_owned(), "serve".into(), "--inside".into()], args.words()].concat();
+    let (names, place) = (namespaces.clone(), folder.clone());
+    // A task of its own, so that even a panic in it comes back here.
+    let work = tokio::spawn(async move { Box::pin(hold(&names, &place, options.way_out, &words)).await });
+    let held = work.await;
+    let swept = netns::sweep(&namespaces, &folder).await;
+    drop(lock);
+    match held {
+        Ok(result) => result?,
+        Err(error) => return Err(Failure::new(format!("the site ended by a defect: {error}"), None)),
+    }
+    Ok(swept?)
+}
+
+async fn hold(names: &Namespaces, folder: &Folder, way_out: WayOut, words: &[String]) -> Result<()> {
+    let end = told_to_end();
+    tokio::pin!(end);
+    let make = async {
+        netns::sweep(names, folder).await?;
+        let made = std::fs::DirBuilder::new().mode(0o700).create(folder.root());
+        made.map_err(HostError::file("make", folder.root()))?;
+        note("network namespaces");
+        netns::create(names, way_out).await
+    };
+    tokio::select! {
+        made = make => made?,
+        told = &mut end => return told,
+    }
+    let mut daemon = Child::command(&names.site, &own_program()?)?
+        .args(words)
+        .stdin(Stdio::piped())
+        // Ctrl-C reaches this process alone, and the daemon then ends in order.
+        .process_group(0)
+        .spawn()
+        .map_err(|error| Failure::new(format!("the daemon could not be started: {error}"), None))?;
+    let lifeline = daemon.stdin.take();
+    let told = tokio::select! {
+        ended = daemon.wait() => {
+            return match ended {
+                Ok(status) if status.success() => Ok(()),
+                // It has said why.
+                Ok(status) => Err(Failure::new(format!("the site's daemon ended ({status})"), None)),
+                Err(error) => Err(Failure::new(format!("the site's daemon was lost: {error}"), None)),
+            };
+        }
+        told = &mut end => told,
+    };
+    drop(lifeline);
+    if tokio::time::timeout(END_DEADLINE, daemon.wait()).await.is_err() {
+        note("the daemon did not end in time and is killed");
+    }
+    told
+}
+
+/// Ends the site and removes everything of it, also of one whose processes were killed.
+pub(crate) async fn down(site: &str) -> Result<()> {
+    let namespaces = netns::namespaces(site)?;
+    host::need_root()?;
+    let Some(holder) = Lock::holder(site)? else { return sweep(site, &namespaces).await };
+    match Client::new(site).shutdown().await {
+        Ok(()) => {}
+        Err(ControlError::NotUp { .. }) => host::kill(holder, Signal::TERM),
+        Err(error) => {
+            note(&format!("{error}; its process {holder} is told to end"));
+            host::kill(holder, Signal::TERM);
+        }
+    }
+    if !is_free(site).await? {
+        note(&format!("process {holder} did not end within {} s and is killed", DOWN_DEADLINE.as_secs()));
+        host::kill(holder, Signal::KILL);
+        if !is_free(site).await? {
+            let what = format!("process {holder}, which holds the site `{site}`, cannot be ended");
+            return Err(Failure::new(what, Some("look at it with `ps`, end it, and run this again")));
+        }
+    }
+    sweep(site, &namespaces).await?;
+    note(&format!("the site `{site}` is gone"));
+    Ok(())
+}
+
+async fn is_free(site: &str) -> Result<bool> {
+    let deadline = tokio::time::Instant::now() + DOWN_DEADLINE;
+    while Lock::holder(site)?.is_some() {
+        if tokio::time::Instant::now() > deadline {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(true)
+}
+
+async fn sweep(site: &str, namespaces: &Namespaces) -> Result<()> {
+    let _lock = Lock::take(site)?;
+    Ok(netns::sweep(namespaces, &Folder::new(site)).await?)
+}
