@@ -1,9 +1,11 @@
-//! `cargo xtask lab`: what the lab is made of.
+//! `cargo xtask lab`: builds what the lab is made of, and hands everything else to the lab's own program.
 
 pub(crate) mod build;
 
-use anyhow::Result;
+use crate::run::{cargo, must, target_dir};
+use anyhow::{Result, bail};
 use clap::Subcommand;
+use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
 
 #[derive(Subcommand)]
 pub(crate) enum Lab {
@@ -12,11 +14,25 @@ pub(crate) enum Lab {
         #[command(flatten)]
         options: build::Options,
     },
+    /// The lab's program, built first: up, status, ssh, console, cut, power-on, partition, run, leftovers, down, serve
+    #[command(external_subcommand)]
+    Program(Vec<OsString>),
 }
 
 /// Runs one of the lab's commands.
 pub(crate) fn run(command: &Lab) -> Result<()> {
     match command {
         Lab::Build { options } => build::run(options),
+        Lab::Program(args) => program(args),
     }
+}
+
+/// Builds the lab's program and the one that is tried in it, and becomes the first.
+fn program(args: &[OsString]) -> Result<()> {
+    let packages = ["--package", "ferrogate", "--package", "ferrogate-lab"];
+    must(cargo().args(["build", "--quiet"]).args(packages).arg("--bins"), "building the lab's programs")?;
+    let program = target_dir()?.join("debug/ferrogate-lab");
+    // Nothing of ours is left between the person and the program: signals and exit codes are its own.
+    let error = Command::new(&program).args(args).exec();
+    bail!("{} could not be started: {error}", program.display());
 }

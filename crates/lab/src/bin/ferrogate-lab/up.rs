@@ -89,9 +89,10 @@ async fn watch(daemon: &mut Child) -> Result<()> {
 
 /// Commands for somebody who is here for the first time.
 fn what_to_try(status: &Status) -> String {
-    let lab = |rest: &str| match status.site.as_str() {
-        "lab" => format!("  cargo xtask lab {rest}"),
-        site => format!("  cargo xtask lab --site {site} {rest}"),
+    let lab = |rest: &str| {
+        let (command, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let site = if status.site == "lab" { String::new() } else { format!(" --site {}", status.site) };
+        format!("  cargo xtask lab {command}{site} {rest}").trim_end().to_owned()
     };
     let mut lines = vec!["What to try:".to_owned(), String::new(), "  # who is there".into(), lab("status")];
     if status.plane_running {
