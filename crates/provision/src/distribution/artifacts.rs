@@ -40,8 +40,8 @@ pub(super) enum Place {
     },
     /// A packed archive that is unpacked at `/` and then removed; tar itself sees how it is packed.
     Unpack {
-        /// What is left out.
-        except: Option<&'static str>,
+        /// What stays packed, as tar excludes it; names that the archive does not have do no harm.
+        without: Vec<&'static str>,
     },
 }
 
@@ -89,11 +89,10 @@ pub(super) fn add_node_unit(
         unit = match &fetch.place {
             Place::Install { target, mode } => unit.exec(["/usr/bin/install", "-D", "-m", mode, &cached, target]),
             // The names of owners on the machine where it was packed mean nothing here.
-            Place::Unpack { except } => {
-                let mut tar: Vec<String> = ["/usr/bin/tar", "--extract", "--file", &cached].map(str::to_owned).to_vec();
-                // The names of owners on the machine where it was packed mean nothing here.
-                tar.extend(["--directory", "/", "--no-same-owner", "--no-overwrite-dir"].map(str::to_owned));
-                tar.extend(except.map(|what| format!("--exclude={what}")));
+            Place::Unpack { without } => {
+                let mut tar: Vec<String> = TAR.iter().map(|&argument| argument.to_owned()).collect();
+                tar.extend(without.iter().map(|name| format!("--exclude={name}")));
+                tar.extend(["--file".into(), cached.clone()]);
                 unit.exec(tar).exec(["/usr/bin/rm", "--force", &cached])
             }
         };
@@ -110,6 +109,8 @@ pub(super) fn add_node_unit(
 pub(super) const fn marker(path: &str) -> [&str; 6] {
     ["/usr/bin/install", "-D", "-m", "0644", "/dev/null", path]
 }
+
+const TAR: [&str; 6] = ["/usr/bin/tar", "--extract", "--no-same-owner", "--no-overwrite-dir", "--directory", "/"];
 
 /// Half an hour for one file on a slow line; half a minute of retries, after which the unit starts over.
 const CURL: [&str; 13] = [

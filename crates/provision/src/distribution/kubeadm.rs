@@ -16,10 +16,12 @@ use crate::{
     cloud_config::{CloudConfig, Mode},
     desired::{Desired, Kind},
     manifests,
+    yaml::block,
 };
 use configuration::Configuration;
-use ferrogate_model::release::{Architecture, Artifact};
-use secrecy::SecretString;
+use ferrogate_model::release::Architecture;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use std::net::IpAddr;
 
 /// Everything of ours that kubeadm reads. The gateway's pod, which sees `/etc/ferrogate`, does not see it.
@@ -73,7 +75,9 @@ impl Distribution for Kubeadm {
         }
         steps::add(&mut config, images, role);
         let own_ca = desired.plane_ca_pem.is_some();
-        let fetches = fetches(desired, files, bundle, role);
+        let place = Place::Unpack { without: not_needed(desired.kind, role, shared.is_some()) };
+        let mut fetches = vec![Fetch { artifact: bundle, name: "kubeadm.tar".into(), place }];
+        fetches.extend(gateway_image(desired, files));
         add_node_unit(&mut config, &desired.artifacts_url, own_ca, &fetches, steps::AFTER_UNPACKING)?;
         Ok(config)
     }
@@ -90,20 +94,29 @@ impl Distribution for Kubeadm {
     }
 }
 
-fn fetches<'a>(desired: &Desired, files: &'a Architecture, bundle: &'a Artifact, role: &Role) -> Vec<Fetch<'a>> {
-    // An agent does not spend disk and minutes on programs it never runs.
-    let place = Place::Unpack { except: matches!(role, Role::Agent(_)).then_some(SERVER_IMAGES) };
-    let mut all = vec![Fetch { artifact: bundle, name: "kubeadm.tar".into(), place }];
-    if desired.kind == Kind::Gateway {
-        let name = "ferrogate-gateway.tar";
-        let place = Place::Install { target: format!("{IMAGES}/{name}"), mode: "0644" };
-        all.push(Fetch { artifact: &files.gateway_image, name: name.into(), place });
+fn gateway_image<'a>(desired: &Desired, files: &'a Architecture) -> Option<Fetch<'a>> {
+    let name = "ferrogate-gateway.tar";
+    let place = Place::Install { target: format!("{IMAGES}/{name}"), mode: "0644" };
+    (desired.kind == Kind::Gateway).then(|| Fetch { artifact: &files.gateway_image, name: name.into(), place })
+}
+
+/// Images of the bundle that never run on such a node: it does not spend disk and minutes on them.
+fn not_needed(kind: Kind, role: &Role, has_shared_address: bool) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    if matches!(role, Role::Agent(_)) {
+        names.push(SERVER_IMAGES);
+    } else if !has_shared_address {
+        names.push("kube-vip.tar");
     }
-    all
+    if kind == Kind::Gateway {
+        names.extend(["coredns.tar", "flannel.tar", "kube-proxy.tar"]);
+    }
+    names
 }
 
 fn add_manifests(config: &mut CloudConfig, desired: &Desired, flannel: &str, api: &str) {
     config.file(&format!("{MANIFESTS}/ferrogate-rbac.yaml"), Mode::Private, manifests::rbac());
+    config.file(&format!("{MANIFESTS}/bootstrap-token.yaml"), Mode::Private, bootstrap_token(desired));
     match desired.kind {
         Kind::Gateway => {
             let gateway = manifests::gateway(&desired.release.gateway_image_ref);
@@ -114,4 +127,27 @@ fn add_manifests(config: &mut CloudConfig, desired: &Desired, flannel: &str, api
             config.file(&format!("{MANIFESTS}/flannel.yaml"), Mode::Private, flannel);
         }
     }
+}
+
+/// The token that nodes join with. It never ends: machines are replaced and added as long as the cluster lives. kubeadm is
+/// not told of it, because it writes the tokens it is told of into the journal.
+fn bootstrap_token(desired: &Desired) -> String {
+    let token = desired.materials.bootstrap_token();
+    let (id, secret) = token.expose_secret().split_once('.').expect("it is made of an id and a secret");
+    block(&json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "bootstrap.kubernetes.io/token",
+        "metadata": {
+            "name": format!("bootstrap-token-{id}"),
+            "namespace": "kube-system",
+            "labels": {"app.kubernetes.io/managed-by": "ferrogate"},
+        },
+        "stringData": {
+            "token-id": id,
+            "token-secret": secret,
+            "usage-bootstrap-authentication": "true",
+            "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token",
+        },
+    }))
 }

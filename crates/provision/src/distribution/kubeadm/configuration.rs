@@ -25,12 +25,10 @@ const CERTIFICATES_LAST: &str = "43800h0m0s";
 const HEALTHY_WITHIN: &str = "10m0s";
 
 /// What is checked before kubeadm does anything, and does not count here. Machines with less than two processors or 1.7 GB
-/// are MAAS's to offer and people's to choose; kernels of clouds do not all publish how they were built; and what a broken-off
-/// attempt left is taken up again instead of being refused.
-const NOT_CHECKED: [&str; 16] = [
+/// are MAAS's to offer and people's to choose; and what a broken-off attempt left is taken up again instead of being refused.
+const NOT_CHECKED: [&str; 15] = [
     "NumCPU",
     "Mem",
-    "SystemVerification",
     "Port-2379",
     "Port-2380",
     "Port-6443",
@@ -82,8 +80,9 @@ impl Configuration<'_> {
         let mut init = json!({
             "apiVersion": API,
             "kind": "InitConfiguration",
-            // It never ends: machines are replaced and added as long as the cluster lives.
-            "bootstrapTokens": [{"token": self.desired.materials.bootstrap_token().expose_secret(), "ttl": "0s"}],
+            // kubeadm insists on making a token and shows it in the journal; nodes join with another.
+            "bootstrapTokens": [{"ttl": "1m0s"}],
+            "skipPhases": ["show-join-command"],
             "nodeRegistration": self.registration(),
             "timeouts": timeouts(),
         });

@@ -29,7 +29,8 @@ pub(super) fn add(config: &mut CloudConfig, desired: &Desired) {
             {"type": "portmap", "capabilities": {"portMappings": true}},
         ]),
     };
-    let list = json!({"cniVersion": "1.0.0", "name": "ferrogate", "plugins": plugins});
+    // The version that flannel's plugin has always had.
+    let list = json!({"cniVersion": "0.3.1", "name": "ferrogate", "plugins": plugins});
     config.file("/etc/cni/net.d/10-ferrogate.conflist", Mode::Public, format!("{list:#}\n"));
 }
 
