@@ -15,6 +15,8 @@ const PAUSE_TAG: &str = "3.10.2";
 const PAUSE_USER: &str = "65535:65535";
 /// What the scenarios deploy, with a `:tag`.
 pub(super) const WEB: &str = "ferrogate.test/lab/web:1";
+/// Stands in for kube-vip; its name says so.
+const SHARED_ADDRESS: &str = "ferrogate.test/lab/shared-address:1";
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin";
 
 /// The names of the images, as kubeadm and the manifests call them.
@@ -23,6 +25,7 @@ pub(super) struct References {
     pub(super) coredns_tag: String,
     pub(super) pause: String,
     pub(super) flannel: String,
+    pub(super) shared_address: &'static str,
 }
 
 impl References {
@@ -33,6 +36,7 @@ impl References {
             coredns_tag: programs.coredns.version.clone(),
             pause: format!("registry.k8s.io/pause:{PAUSE_TAG}"),
             flannel: format!("ghcr.io/flannel-io/flannel:{}", programs.flannel.version),
+            shared_address: SHARED_ADDRESS,
         }
     }
 }
@@ -110,6 +114,12 @@ pub(super) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
             "/coredns",
         ),
         Recipe { user: PAUSE_USER, ..plain("pause", names.pause, vec![("pause", &programs.pause, "pause")], "/pause") },
+        plain(
+            "shared-address",
+            names.shared_address.to_owned(),
+            vec![("shared-address", &programs.shared_address, "shared-address")],
+            "/shared-address",
+        ),
         Recipe {
             network_tools: true,
             ..plain(

@@ -114,6 +114,14 @@ const PAUSE: Recipe = Recipe {
     tags: "",
     version_variables: &[],
 };
+const SHARED_ADDRESS: Recipe = Recipe {
+    step: Step { name: "shared-address", expected: minutes(1) },
+    folder: "shared-address",
+    module: "",
+    link: Link::Go,
+    tags: "",
+    version_variables: &[],
+};
 const WEB: Recipe = Recipe {
     step: Step { name: "web-program", expected: Duration::from_secs(10) },
     folder: "web",
@@ -144,17 +152,30 @@ pub(super) struct All {
     pub(super) coredns: Programs,
     pub(super) etcd: Programs,
     pub(super) pause: Programs,
+    pub(super) shared_address: Programs,
     pub(super) web: Programs,
 }
 
 /// How many artifacts [`build`] asks for.
-pub(super) const COUNT: usize = 10;
+pub(super) const COUNT: usize = 11;
 
 impl All {
     /// One key of all that a node's bundle holds.
     pub(super) fn bundle_keys(&self) -> String {
-        let Self { kubernetes, containerd, runc, cni, cni_flannel, flannel, coredns, etcd, pause, web: _ } = self;
-        [kubernetes, containerd, runc, cni, cni_flannel, flannel, coredns, etcd, pause]
+        let Self {
+            kubernetes,
+            containerd,
+            runc,
+            cni,
+            cni_flannel,
+            flannel,
+            coredns,
+            etcd,
+            pause,
+            shared_address,
+            web: _,
+        } = self;
+        [kubernetes, containerd, runc, cni, cni_flannel, flannel, coredns, etcd, pause, shared_address]
             .map(|programs| programs.key.as_str())
             .join(" ")
     }
@@ -193,6 +214,7 @@ pub(super) fn build(cache: &Cache) -> Result<All> {
         coredns: build(&COREDNS)?,
         etcd: build(&ETCD)?,
         pause: build(&PAUSE)?,
+        shared_address: build(&SHARED_ADDRESS)?,
         web: build(&WEB)?,
     })
 }

@@ -41,6 +41,7 @@ pub(super) fn build(
                 "coredns_tag": names.coredns_tag,
                 "pause_image": names.pause,
                 "flannel_image": names.flannel,
+                "kube_vip_image": names.shared_address,
             },
             "architectures": [{"name": archive::architecture(), "kubeadm": bundle, "gateway_image": gateway_image}],
         })
