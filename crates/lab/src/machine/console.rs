@@ -45,6 +45,11 @@ impl Console {
         }
     }
 
+    /// Seconds since the last boot.
+    pub(crate) fn uptime(&self) -> f64 {
+        self.screen().booted.elapsed().as_secs_f64()
+    }
+
     /// Everything that was written and is kept.
     pub(crate) fn text(&self) -> String {
         self.screen().text.clone()

@@ -5,3 +5,4 @@
 mod maas;
 mod machines;
 mod replay;
+mod uml;
