@@ -91,10 +91,10 @@ fn a_machine_that_does_not_boot_fails_its_deployment_and_shows_why() {
             site.until(&id, "Failed deployment").await;
             let console = site.rack.console_log(&id).await;
             assert!(console.contains("Unable to mount root fs"), "{console}");
-            site.maas.release(&id, &Release { erase: true, ..Release::default() }).await.unwrap();
+            // MAAS erases the disks of machines that were deployed, and of no others.
+            site.maas.release(&id, &Release::default()).await.unwrap();
             site.until(&id, "Ready").await;
             assert_eq!(site.rack.power_state(&id).await, Power::Off);
-            assert!(site.rack.disks().is_empty());
         },
     );
 }
