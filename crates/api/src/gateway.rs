@@ -21,6 +21,9 @@ pub struct Gateway {
     pub reason: String,
     /// Health.
     pub health: GatewayHealth,
+    /// Which nodes are missed and since when, for people; empty while all are there.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub health_reason: String,
     /// How many nodes it should have.
     pub desired_nodes: u32,
     /// How many nodes are connected.

@@ -224,13 +224,22 @@ fn section<T: Row>(title: &str, items: &[T]) -> Result<()> {
     output::list(items, Format::Table, true)
 }
 
+/// The health, and who is missed where somebody is.
+fn health_of(gateway: &Gateway) -> String {
+    if gateway.health_reason.is_empty() {
+        gateway.health.to_string()
+    } else {
+        format!("{}: {}", gateway.health, gateway.health_reason)
+    }
+}
+
 async fn describe_gateway(client: &Client, name: &str) -> Result<()> {
     let gateway = client.gateway(name).await?;
     print::data(&output::fields(&[
         ("Name", gateway.name.to_string()),
         ("Id", gateway.id.to_string()),
         ("Status", gateway.state.to_string()),
-        ("Health", gateway.health.to_string()),
+        ("Health", health_of(&gateway)),
         ("Reason", gateway.reason.clone()),
         ("Nodes", format!("{} connected of {}", gateway.connected_nodes, gateway.desired_nodes)),
         ("Version", gateway.version.clone()),

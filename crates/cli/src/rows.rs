@@ -30,7 +30,8 @@ impl Row for Gateway {
             self.cloud_type.clone(),
             ago_or_dash(self.last_seen_at),
             ago(self.created_at),
-            self.reason.clone(),
+            // Who is missed tells more than why it once came into its state.
+            if self.health_reason.is_empty() { &self.reason } else { &self.health_reason }.clone(),
         ]
     }
 

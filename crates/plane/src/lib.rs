@@ -13,6 +13,7 @@ mod http;
 mod kubernetes;
 mod metrics;
 mod release;
+mod roll;
 pub mod server;
 pub mod site;
 pub mod tasks;

@@ -5,11 +5,12 @@ use crate::{
     auth::{Principal, secret},
     context::Context,
     failure::{Failure, Outcome},
+    roll::{Roll, is_elsewhere},
 };
 use ferrogate_api::{Gateway, GatewayNode, Operation, OperationKind, Page, PageQuery};
 use ferrogate_model::{
     Name,
-    state::{GatewayState, OperationState, Severity},
+    state::{GatewayHealth, GatewayState, OperationState, Severity},
 };
 use ferrogate_store::{
     Subject, clusters, gateway_nodes,
@@ -22,14 +23,16 @@ pub(crate) async fn list(context: &Context, who: &Principal, query: &PageQuery) 
     let list = gateways::list(&context.store, Some(who.tenant), &wire::page(query)?).await?;
     let next = list.next;
     // Deleted ones are kept for the record, not for the list.
-    let items =
-        list.items.into_iter().filter(|gateway| gateway.deleted.is_none()).map(|gateway| shown(context, gateway));
-    Ok(Page { items: items.collect(), next })
+    let mut items = Vec::new();
+    for gateway in list.items.into_iter().filter(|gateway| gateway.deleted.is_none()) {
+        items.push(shown(context, gateway).await?);
+    }
+    Ok(Page { items, next })
 }
 
 /// One gateway.
 pub(crate) async fn read(context: &Context, who: &Principal, gateway: &str) -> Outcome<Gateway> {
-    find(context, who, gateway).await.map(|record| shown(context, record))
+    shown(context, find(context, who, gateway).await?).await
 }
 
 /// A gateway of the caller's tenant by id or name.
@@ -92,8 +95,8 @@ pub(crate) async fn nodes(context: &Context, who: &Principal, gateway: &str) -> 
         let live = connected.iter().find(|status| status.node_id == node.id);
         GatewayNode {
             id: node.id,
+            connected: live.is_some() || is_elsewhere(&node, &context.replica, context.now()),
             name: node.name,
-            connected: live.is_some(),
             key_fingerprint: format!("sha256:{}", secret::hash_text(&node.public_key)),
             version: live.map_or(node.version, |status| status.version.clone()),
             registered_at: node.registered,
@@ -122,24 +125,29 @@ pub(crate) async fn revoke_node(context: &Context, who: &Principal, gateway: &st
     Ok(())
 }
 
-fn shown(context: &Context, gateway: Record) -> Gateway {
-    let connected = context.site.nodes(gateway.id);
-    Gateway {
+async fn shown(context: &Context, gateway: Record) -> Outcome<Gateway> {
+    let here = context.site.nodes(gateway.id);
+    let nodes = gateway_nodes::list(&context.store, gateway.id).await?;
+    let roll = Roll::call(&nodes, &here, &context.replica, gateway.desired_nodes, context.now());
+    // A gateway that is being installed misses nobody yet.
+    let is_judged = matches!(gateway.health, GatewayHealth::Degraded | GatewayHealth::Unreachable);
+    Ok(Gateway {
         id: gateway.id,
         name: gateway.name,
         cloud_type: "maas".into(),
         state: gateway.state,
         reason: gateway.reason,
         health: gateway.health,
+        health_reason: if is_judged { roll.shortfall() } else { String::new() },
         desired_nodes: gateway.desired_nodes,
-        connected_nodes: count(connected.len()),
+        connected_nodes: count(roll.present.len()),
         version: gateway.version.unwrap_or_default(),
         cluster_id: gateway.cluster,
         account_id: gateway.account,
         maas_endpoint: gateway.maas_endpoint,
         created_at: gateway.created,
-        last_seen_at: connected.iter().map(|node| node.last_seen).max().or(gateway.last_seen),
-    }
+        last_seen_at: here.iter().map(|node| node.last_seen).max().or(gateway.last_seen),
+    })
 }
 
 fn count(number: usize) -> u32 {

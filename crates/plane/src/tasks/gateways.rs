@@ -40,13 +40,15 @@ pub struct Gateways {
     ground: Arc<Ground>,
     /// When the machines of each were last read.
     observed: Mutex<HashMap<GatewayId, Instant>>,
+    /// The nodes of each that were missed at the last look.
+    missed: Mutex<HashMap<GatewayId, Vec<String>>>,
 }
 
 impl Gateways {
     /// The reconciler on this ground.
     #[must_use]
     pub fn new(ground: Arc<Ground>) -> Self {
-        Self { ground, observed: Mutex::default() }
+        Self { ground, observed: Mutex::default(), missed: Mutex::default() }
     }
 
     /// Everything that one replica does at a time, with the lease held.
@@ -58,8 +60,10 @@ impl Gateways {
         if gateway.state == GatewayState::Deleting {
             return Box::pin(deletion::step(ground, &gateway)).await;
         }
-        let presence = Presence::read(ground, id).await?;
-        presence.judge(ground, &gateway).await?;
+        let presence = Presence::read(ground, &gateway).await?;
+        let missed = presence.roll.missed().into_iter().map(str::to_owned).collect();
+        let before = self.missed.lock().await.insert(id, missed);
+        presence.judge(ground, &gateway, before).await?;
         let has_begun = registration::step(ground, &gateway, &presence).await?;
         if presence.is_here() && (has_begun || self.is_time_to_observe(id).await) {
             // Registration may have changed what is on record.

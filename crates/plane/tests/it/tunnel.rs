@@ -107,7 +107,8 @@ async fn a_gateway_registers_is_running_gets_its_account_and_carries_maas() {
 
     stop.cancel();
     node.await.unwrap().unwrap();
-    until(&plane, &admin, |gateway| gateway.health == GatewayHealth::Unreachable).await;
+    let lost = until(&plane, &admin, |gateway| gateway.health == GatewayHealth::Unreachable).await;
+    assert!(lost.health_reason.starts_with("node node02 is not connected, it was last heard at "), "{lost:?}");
     let away = plane.get(path).token(&admin).await;
     away.problem(503, "gateway_not_connected");
     assert!(away.header("retry-after").is_some());

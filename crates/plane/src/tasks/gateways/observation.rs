@@ -5,7 +5,7 @@ use super::{LOOK_DEADLINE, Presence, site};
 use crate::tasks::{Ground, TaskError, ground};
 use ferrogate_maas::{
     MaasError, MaasFailure, MachineFilter,
-    types::{self, MachineStatus},
+    types::{self, MachineStatus, Power},
 };
 use ferrogate_model::{
     Timestamp,
@@ -82,16 +82,19 @@ async fn judge_account(
 
 /// The state of the gateway's own cluster, where it changes.
 fn judge_cluster(own: &Cluster, gateway: &Gateway, presence: &Presence) -> Option<Observed> {
-    let is_whole = presence.connected.len() >= usize::try_from(gateway.desired_nodes).unwrap_or(usize::MAX);
+    let is_whole = presence.roll.present.len() >= usize::try_from(gateway.desired_nodes).unwrap_or(usize::MAX);
+    let reason = if is_whole { "every node is connected".to_owned() } else { presence.roll.shortfall() };
     let to = match own.state {
         ClusterState::Running if !is_whole => ClusterState::Degraded,
         ClusterState::Degraded if is_whole => ClusterState::Running,
+        // Others are missed than before.
+        ClusterState::Degraded if own.reason != reason => ClusterState::Degraded,
         _ => return None,
     };
     Some(Observed {
         from: own.state,
         to,
-        reason: format!("{} of {} nodes are connected", presence.connected.len(), gateway.desired_nodes),
+        reason,
         memory: own.memory.clone(),
         api_endpoint: None,
         generation: own.generation,
@@ -99,15 +102,35 @@ fn judge_cluster(own: &Cluster, gateway: &Gateway, presence: &Presence) -> Optio
     })
 }
 
+/// An installed machine whose node is not connected: it never was, or it was and is lost. What MAAS knows of its power tells
+/// people where to look.
+fn not_connected(machine: &types::Machine, node: Option<&str>, presence: &Presence) -> (MachineState, String) {
+    let power = match machine.power_state {
+        Power::Off => "; MAAS says its power is off",
+        Power::On => "; MAAS says its power is on",
+        Power::Error | Power::Unknown => "",
+    };
+    let is_node = |name: &str| node == Some(name) || machine.hostname == name;
+    match presence.roll.absent.iter().find(|(name, _)| is_node(name)) {
+        Some((_, Some(seen))) => {
+            let why = format!("its gateway is not connected to the plane, it was last heard at {seen:.0}{power}");
+            (MachineState::Failed, why)
+        }
+        Some((_, None)) | None => {
+            (MachineState::Joining, format!("its gateway has not connected to the plane yet{power}"))
+        }
+    }
+}
+
 fn row(own: &Cluster, machine: &types::Machine, presence: &Presence, before: &[Machine], now: Timestamp) -> Machine {
     let node = machine.owner_data.get(mark::NODE).cloned();
-    let is_connected = node.as_ref().is_some_and(|node| presence.connected.contains(node))
-        || presence.connected.contains(&machine.hostname);
+    let is_connected = node.as_ref().is_some_and(|node| presence.roll.present.contains(node))
+        || presence.roll.present.contains(&machine.hostname);
     let (state, reason) = match machine.status {
         MachineStatus::Allocated => (MachineState::Allocating, String::new()),
         MachineStatus::Deploying => (MachineState::Deploying, String::new()),
         MachineStatus::Deployed if is_connected => (MachineState::Running, String::new()),
-        MachineStatus::Deployed => (MachineState::Joining, "its gateway is not connected to the plane".to_owned()),
+        MachineStatus::Deployed => not_connected(machine, node.as_deref(), presence),
         MachineStatus::Releasing | MachineStatus::DiskErasing => (MachineState::Releasing, String::new()),
         _ => (MachineState::Failed, format!("it is `{}` in MAAS", machine.status_name)),
     };

@@ -1,7 +1,10 @@
 //! Who is connected.
 
 use super::event;
-use crate::tasks::Ground;
+use crate::{
+    roll::{Roll, is_elsewhere},
+    tasks::Ground,
+};
 use ferrogate_model::{
     GatewayId, Timestamp,
     state::{GatewayHealth, Severity},
@@ -13,16 +16,14 @@ use ferrogate_store::{
 use ferrogate_tunnel::DisconnectReason;
 use std::{fmt, time::Duration};
 
-/// How old a replica's word about a connection may be. Replicas repeat it every few seconds; one that died does not.
-const FRESH: Duration = Duration::from_secs(60);
 /// How often a connection that lasts is written down again.
 const REPEAT_EVERY: Duration = Duration::from_secs(10);
 
 /// Who of a gateway's nodes is connected, to any replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Presence {
-    /// Names of the nodes that are connected.
-    pub(super) connected: Vec<String>,
+    /// Who is there and who is missed.
+    pub(super) roll: Roll,
     /// How many nodes are registered.
     registered: usize,
     /// How many are connected to this replica.
@@ -61,19 +62,16 @@ pub(super) async fn write_down(ground: &Ground, gateway: GatewayId) -> Result<()
 pub(in crate::tasks) async fn is_connected_elsewhere(ground: &Ground, gateway: GatewayId) -> Result<bool, StoreError> {
     let now = ground.now();
     let nodes = gateway_nodes::list(&ground.store, gateway).await?;
-    Ok(nodes.iter().any(|node| {
-        node.replica.as_deref().is_some_and(|replica| replica != ground.replica)
-            && node.last_seen.is_some_and(|seen| elapsed(seen, now) < FRESH)
-    }))
+    Ok(nodes.iter().any(|node| is_elsewhere(node, &ground.replica, now)))
 }
 
 impl Presence {
-    pub(super) async fn read(ground: &Ground, gateway: GatewayId) -> Result<Self, StoreError> {
+    pub(super) async fn read(ground: &Ground, gateway: &Gateway) -> Result<Self, StoreError> {
         let now = ground.now();
-        let here = ground.sites.nodes(gateway);
-        let nodes = gateway_nodes::list(&ground.store, gateway).await?;
+        let here = ground.sites.nodes(gateway.id);
+        let nodes = gateway_nodes::list(&ground.store, gateway.id).await?;
         let mut presence = Self {
-            connected: Vec::new(),
+            roll: Roll::call(&nodes, &here, &ground.replica, gateway.desired_nodes, now),
             registered: nodes.len(),
             here: 0,
             last_seen: nodes.iter().filter_map(|node| node.last_seen).max(),
@@ -81,13 +79,10 @@ impl Presence {
         };
         for node in nodes {
             let is_here = here.iter().any(|connected| connected.node_id == node.id);
-            let is_elsewhere = node.replica.as_deref().is_some_and(|replica| replica != ground.replica)
-                && node.last_seen.is_some_and(|seen| elapsed(seen, now) < FRESH);
             presence.here += usize::from(is_here);
-            if is_here || is_elsewhere {
-                presence.version =
-                    Some(presence.version.map_or_else(|| node.version.clone(), |v| v.min(node.version.clone())));
-                presence.connected.push(node.name);
+            if is_here || is_elsewhere(&node, &ground.replica, now) {
+                let oldest = presence.version.into_iter().chain([node.version]).min();
+                presence.version = oldest;
             }
         }
         Ok(presence)
@@ -100,7 +95,7 @@ impl Presence {
 
     fn health(&self, desired: u32) -> GatewayHealth {
         let desired = usize::try_from(desired).unwrap_or(usize::MAX);
-        match self.connected.len() {
+        match self.roll.present.len() {
             0 if self.registered == 0 => GatewayHealth::Unknown,
             0 => GatewayHealth::Unreachable,
             connected if connected >= desired => GatewayHealth::Healthy,
@@ -108,16 +103,24 @@ impl Presence {
         }
     }
 
-    /// Writes down how the gateway is, and tells when that changed.
-    pub(super) async fn judge(&self, ground: &Ground, gateway: &Gateway) -> Result<(), StoreError> {
+    /// Writes down how the gateway is, and tells when that changed, or when others are missed than at the last look
+    /// (`missed_before`, where it is remembered).
+    pub(super) async fn judge(
+        &self,
+        ground: &Ground,
+        gateway: &Gateway,
+        missed_before: Option<Vec<String>>,
+    ) -> Result<(), StoreError> {
         let health = self.health(gateway.desired_nodes);
         let has_moved =
             gateway.last_seen != self.last_seen || self.version.is_some() && gateway.version != self.version;
         if health != gateway.health || has_moved {
             gateways::set_health(&ground.store, gateway.id, health, self.last_seen, self.version.as_deref()).await?;
         }
+        let others = health == GatewayHealth::Degraded
+            && missed_before.is_some_and(|before| before.iter().map(String::as_str).ne(self.roll.missed()));
         // A health that was never known, or is not yet, is no news.
-        if health == gateway.health || health == GatewayHealth::Unknown {
+        if (health == gateway.health && !others) || health == GatewayHealth::Unknown {
             return Ok(());
         }
         let severity = match health {
@@ -129,7 +132,12 @@ impl Presence {
             GatewayHealth::Unreachable => {
                 "no node is connected; clusters keep running, but cannot be changed".to_owned()
             }
-            _ => format!("{} of {} nodes are connected", self.connected.len(), gateway.desired_nodes),
+            GatewayHealth::Degraded => {
+                format!("{}; the site is reached through {}", self.roll.shortfall(), self.roll.present.join(" and "))
+            }
+            GatewayHealth::Healthy | GatewayHealth::Unknown => {
+                format!("{} of {} nodes are connected", self.roll.present.len(), gateway.desired_nodes)
+            }
         };
         ground.tell(&[event(gateway, severity, health.as_str(), message, ground.now())]).await
     }
@@ -140,7 +148,7 @@ impl fmt::Display for Presence {
         write!(
             f,
             "{} of {} registered nodes are connected, {} of them here",
-            self.connected.len(),
+            self.roll.present.len(),
             self.registered,
             self.here
         )

@@ -20,7 +20,7 @@ use ferrogate_store::{
 /// Makes a gateway *Running* when its first node has connected; tells whether that happened now. Ends its installation when
 /// all have.
 pub(super) async fn step(ground: &Ground, gateway: &Gateway, presence: &Presence) -> Result<bool, TaskError> {
-    if presence.connected.is_empty() {
+    if presence.roll.present.is_empty() {
         return Ok(false);
     }
     let is_new = matches!(gateway.state, GatewayState::Pending | GatewayState::Provisioning);
@@ -40,7 +40,7 @@ async fn begin(ground: &Ground, gateway: &Gateway, presence: &Presence) -> Resul
         gateway,
         Severity::Info,
         GatewayState::Running.as_str(),
-        format!("its first node, {}, has connected", presence.connected.join(", ")),
+        format!("its first node, {}, has connected", presence.roll.present.join(", ")),
         now,
     )];
     if gateway.state == GatewayState::Pending {
@@ -97,7 +97,7 @@ fn numbered(name: &Name, number: u32) -> Name {
 
 /// When every node is there, the installation is over and the gateway's own cluster is taken over.
 async fn end_installation(ground: &Ground, gateway: &Gateway, presence: &Presence) -> Result<(), TaskError> {
-    if presence.connected.len() < usize::try_from(gateway.desired_nodes).unwrap_or(usize::MAX) {
+    if presence.roll.present.len() < usize::try_from(gateway.desired_nodes).unwrap_or(usize::MAX) {
         return Ok(());
     }
     let now = ground.now();

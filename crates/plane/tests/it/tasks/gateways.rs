@@ -113,6 +113,59 @@ async fn a_lost_connection_is_told_once_and_so_is_its_return() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_lost_one_node_of_three_runs_on_degraded_and_names_it_until_it_is_back() {
+    let stage = Stage::new().await;
+    let gateway = stage.gateway("paris", 3).await;
+    let machines = stage.take_machines(gateway.cluster, &["paris-1", "paris-2", "paris-3"]).await;
+    let mut nodes = Vec::new();
+    for name in ["paris-1", "paris-2", "paris-3"] {
+        nodes.push(stage.node(gateway.id, name).await);
+    }
+    let reconciler = Gateways::new(Arc::clone(&stage.ground));
+    let id = gateway.id.to_string();
+    reconciler.reconcile(&id).await.unwrap();
+    let seen = stage.ground.now();
+
+    stage.sites.cut_node(gateway.id, nodes[1]);
+    stage.clock.advance(Duration::from_secs(30));
+    reconciler.reconcile(&id).await.unwrap();
+    let found = stage.read_gateway(gateway.id).await;
+    assert_eq!((found.state, found.health), (GatewayState::Running, GatewayHealth::Degraded));
+    let told = stage.told(gateway.id).await;
+    let last = told.iter().find(|event| event.reason == "Degraded").unwrap();
+    assert_eq!(last.severity, Severity::Warning);
+    assert_eq!(
+        last.message,
+        format!(
+            "node paris-2 is not connected, it was last heard at {seen:.0}; the site is reached through paris-1 and paris-3"
+        )
+    );
+
+    // Another one instead: the health is the same, the news is not.
+    stage.sites.connect(gateway.id, nodes[1], "paris-2", stage.ground.now());
+    stage.sites.cut_node(gateway.id, nodes[2]);
+    reconciler.reconcile(&id).await.unwrap();
+    reconciler.reconcile(&id).await.unwrap();
+    let degraded = |told: &[ferrogate_store::events::Event]| told.iter().filter(|e| e.reason == "Degraded").count();
+    assert_eq!(degraded(&stage.told(gateway.id).await), 2);
+
+    // Its machine and the gateway's own cluster say the same; a fresh look, as the next one that is due.
+    run(&stage, gateway.id).await;
+    let own = stage.read_cluster(gateway.cluster).await;
+    assert_eq!(own.state, ClusterState::Degraded);
+    assert!(own.reason.starts_with("node paris-3 is not connected"), "{}", own.reason);
+    let rows = machines::list(&stage.store, gateway.cluster, &Page::default()).await.unwrap().items;
+    let lost = rows.iter().find(|row| row.hostname == machines[2]).unwrap();
+    assert_eq!(lost.state, MachineState::Failed, "{}", lost.reason);
+    assert!(lost.reason.contains("it was last heard at") && lost.reason.contains("power is on"), "{}", lost.reason);
+
+    stage.sites.connect(gateway.id, nodes[2], "paris-3", stage.ground.now());
+    run(&stage, gateway.id).await;
+    assert_eq!(stage.read_gateway(gateway.id).await.health, GatewayHealth::Healthy);
+    assert_eq!(stage.read_cluster(gateway.cluster).await.state, ClusterState::Running);
+}
+
+#[tokio::test]
 async fn a_node_that_is_connected_to_another_replica_counts_as_long_as_that_one_lives() {
     let stage = Stage::new().await;
     let gateway = stage.gateway("paris", 1).await;

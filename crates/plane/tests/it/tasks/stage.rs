@@ -79,6 +79,11 @@ impl TestSites {
         });
     }
 
+    /// One node of several is lost.
+    pub(crate) fn cut_node(&self, gateway: GatewayId, node: NodeId) {
+        self.connected.lock().unwrap().entry(gateway).or_default().retain(|status| status.node_id != node);
+    }
+
     pub(crate) fn cut(&self, gateway: GatewayId) {
         self.connected.lock().unwrap().remove(&gateway);
     }
