@@ -41,7 +41,7 @@ pub(super) enum Place {
     /// A packed archive that is unpacked at `/` and then removed; tar itself sees how it is packed.
     Unpack {
         /// What stays packed, as tar excludes it; names that the archive does not have do no harm.
-        without: Vec<&'static str>,
+        without: Vec<String>,
     },
 }
 

@@ -19,7 +19,7 @@ use crate::{
     yaml::block,
 };
 use configuration::Configuration;
-use ferrogate_model::release::Architecture;
+use ferrogate_model::release::{Architecture, KubeadmImages};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use std::net::IpAddr;
@@ -75,7 +75,7 @@ impl Distribution for Kubeadm {
         }
         steps::add(&mut config, images, role);
         let own_ca = desired.plane_ca_pem.is_some();
-        let place = Place::Unpack { without: not_needed(desired.kind, role, shared.is_some()) };
+        let place = Place::Unpack { without: not_needed(images, desired.kind, role, shared.is_some()) };
         let mut fetches = vec![Fetch { artifact: bundle, name: "kubeadm.tar".into(), place }];
         fetches.extend(gateway_image(desired, files));
         add_node_unit(&mut config, &desired.artifacts_url, own_ca, &fetches, steps::AFTER_UNPACKING)?;
@@ -101,17 +101,23 @@ fn gateway_image<'a>(desired: &Desired, files: &'a Architecture) -> Option<Fetch
 }
 
 /// Images of the bundle that never run on such a node: it does not spend disk and minutes on them.
-fn not_needed(kind: Kind, role: &Role, has_shared_address: bool) -> Vec<&'static str> {
+fn not_needed(images: &KubeadmImages, kind: Kind, role: &Role, has_shared_address: bool) -> Vec<String> {
     let mut names = Vec::new();
     if matches!(role, Role::Agent(_)) {
-        names.push(SERVER_IMAGES);
+        names.push(SERVER_IMAGES.to_owned());
     } else if !has_shared_address {
-        names.push("kube-vip.tar");
+        names.push(archive(&images.kube_vip_image));
     }
     if kind == Kind::Gateway {
-        names.extend(["coredns.tar", "flannel.tar", "kube-proxy.tar"]);
+        names.extend([archive("coredns"), archive(&images.flannel_image), archive("kube-proxy")]);
     }
     names
+}
+
+/// An image's archive in the bundle: the last part of its name, without the tag.
+fn archive(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    format!("{}.tar", last.split([':', '@']).next().unwrap_or(last))
 }
 
 fn add_manifests(config: &mut CloudConfig, desired: &Desired, flannel: &str, api: &str) {

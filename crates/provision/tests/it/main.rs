@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod distributions;
 mod etcd;
 mod heal;
 mod kill;
+mod kubeadm;
 mod kubernetes;
 mod preflight;
 mod random;
