@@ -114,7 +114,7 @@ async fn preload(scene: &Scene) -> Result<String, Failure> {
         ran.json("the web image's manifest")?.pointer("/0/RepoTags/0").and_then(|tag| tag.as_str().map(str::to_owned));
     let image = image.ok_or_else(|| Failure::new("the web image's name", ran.said()).read(&ran.log))?;
     for machine in scene.machines().await?.iter().filter(|machine| machine.cluster == CLUSTER) {
-        let import = ["/usr/local/bin/ctr", "-n", "k8s.io", "images", "import", "-"];
+        let import = ["sudo", "/usr/local/bin/ctr", "-n", "k8s.io", "images", "import", "-"];
         scene.ssh_with(&machine.hostname, &archive, &import).await?;
     }
     Ok(image)

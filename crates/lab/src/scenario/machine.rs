@@ -10,7 +10,7 @@ use super::{
 use std::{path::Path, time::Duration};
 
 /// `kubectl` on a control-plane node, as kubeadm leaves it.
-const KUBECTL: [&str; 3] = ["/usr/local/bin/kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"];
+const KUBECTL: [&str; 4] = ["sudo", "/usr/local/bin/kubectl", "--kubeconfig", "/etc/kubernetes/admin.conf"];
 /// What the kernel keeps of the gateway's name: fifteen characters.
 const GATEWAY_PROCESS: &str = "ferrogate-gatew";
 

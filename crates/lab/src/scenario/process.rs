@@ -127,7 +127,8 @@ impl Program {
             command.args(["ip", "netns", "exec", netns.as_str()]);
         }
         command.arg(&self.program).args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.kill_on_drop(true);
+        // Ctrl-C reaches the runner alone, which stops things in their order.
+        command.kill_on_drop(true).process_group(0);
         command
     }
 

@@ -137,7 +137,9 @@ impl Run<'_> {
         let evidence = Evidence::open(folder.join("site"))?;
         say(&format!("raising site {}", track.site));
         let state = folder.join("state");
-        Site::raise(track.site, track.way_out, &self.options.serve, self.programs.clone(), &evidence, state).await
+        let serve: Vec<String> =
+            track.serve.iter().map(|word| (*word).to_owned()).chain(self.options.serve.iter().cloned()).collect();
+        Site::raise(track.site, track.way_out, &serve, self.programs.clone(), &evidence, state).await
     }
 
     async fn scenarios(&self, rank: usize, track: &Track, site: &Arc<Site>, turn: Turn) -> Vec<Row> {

@@ -16,7 +16,8 @@ const NOTICED: Duration = Duration::from_secs(120);
 const TAKEN_OVER: Duration = Duration::from_secs(90);
 /// A machine boots, Kubernetes starts, the node is Ready, the gateway on it connects.
 const BACK: Duration = Duration::from_secs(5 * 60);
-const ETCD: [&str; 7] = [
+const ETCD: [&str; 8] = [
+    "sudo",
     "curl",
     "--silent",
     "--show-error",
