@@ -14,7 +14,7 @@ pub(crate) enum Lab {
         #[command(flatten)]
         options: build::Options,
     },
-    /// The lab's program, built first: up, status, ssh, console, cut, power-on, partition, run, leftovers, down, serve
+    /// The lab's program, built first: up, status, ssh, console, cut, power-on, partition, run, leftovers, down, serve, test
     #[command(external_subcommand)]
     Program(Vec<OsString>),
 }

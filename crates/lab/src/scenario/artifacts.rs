@@ -1,65 +1,28 @@
-//! What is installed, and how large it is: read from the artifacts' list and their release.
+//! How large what is installed is, and its versions: for the report.
 
-use serde::Deserialize;
+use crate::artifacts::Artifacts;
 use serde_json::{Map, Value};
-use std::path::{Path, PathBuf};
 
-/// Name of the list in the cache folder.
-const LIST: &str = "artifacts.json";
-
-/// What the scenarios need of the artifacts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Artifacts {
-    /// The archive of the image that scenarios deploy.
-    pub(crate) web_image: PathBuf,
-    /// Versions and sizes, for the report.
-    pub(crate) facts: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-struct List {
-    release: PathBuf,
-    mirror_dir: PathBuf,
-    web_image: PathBuf,
-    #[serde(default)]
-    kernel_release: String,
-    #[serde(default)]
-    versions: Map<String, Value>,
-}
-
-/// The folder in which artifacts are kept.
-pub(crate) fn cache() -> PathBuf {
-    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    from("FERROGATE_LAB_CACHE")
-        .or_else(|| Some(from("XDG_CACHE_HOME")?.join("ferrogate-lab")))
-        .or_else(|| Some(from("HOME")?.join(".cache/ferrogate-lab")))
-        .unwrap_or_else(|| PathBuf::from("/var/cache/ferrogate-lab"))
-}
-
-impl Artifacts {
-    /// Reads the list in the cache folder.
-    pub(crate) fn read(cache: &Path) -> Result<Self, String> {
-        let file = cache.join(LIST);
-        let read = |file: &Path| std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()));
-        let list: List = serde_json::from_str(&read(&file)?).map_err(|error| format!("{}: {error}", file.display()))?;
-        let mut facts = list.versions;
-        if !list.kernel_release.is_empty() {
-            facts.insert("kernel".into(), list.kernel_release.into());
-        }
-        let release: Value = serde_json::from_str(&read(&list.release)?)
-            .map_err(|error| format!("{}: {error}", list.release.display()))?;
-        for (fact, pointer) in [
-            ("gateway_image_mib", "/architectures/0/gateway_image/path"),
-            ("kubernetes_bundle_mib", "/architectures/0/kubeadm/path"),
-        ] {
-            let path = release.pointer(pointer).and_then(Value::as_str).map(|path| list.mirror_dir.join(path));
-            if let Some(size) = path.and_then(|path| std::fs::metadata(path).ok()).map(|meta| meta.len()) {
-                let tenths = size * 10 / (1024 * 1024);
-                facts.insert(fact.into(), (tenths as f64 / 10.0).into());
-            }
-        }
-        Ok(Self { web_image: list.web_image, facts })
+/// Versions, and sizes in MiB of the files that machines download.
+pub(crate) fn facts(artifacts: &Artifacts) -> Map<String, Value> {
+    let mut facts: Map<String, Value> =
+        artifacts.versions.iter().map(|(name, version)| (name.clone(), version.as_str().into())).collect();
+    if !artifacts.kernel_release.is_empty() {
+        facts.insert("kernel".into(), artifacts.kernel_release.as_str().into());
     }
+    let release = std::fs::read_to_string(&artifacts.release).ok();
+    let release: Value = release.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    for (fact, pointer) in [
+        ("gateway_image_mib", "/architectures/0/gateway_image/path"),
+        ("kubernetes_bundle_mib", "/architectures/0/kubeadm/path"),
+    ] {
+        let path = release.pointer(pointer).and_then(Value::as_str).map(|path| artifacts.mirror_dir.join(path));
+        if let Some(size) = path.and_then(|path| std::fs::metadata(path).ok()).map(|meta| meta.len()) {
+            let tenths = size * 10 / (1024 * 1024);
+            facts.insert(fact.into(), (tenths as f64 / 10.0).into());
+        }
+    }
+    facts
 }
 
 #[cfg(test)]
@@ -76,15 +39,12 @@ mod tests {
         let release = cache.path().join("release.json");
         let text = json!({"architectures": [{"gateway_image": {"path": "gateway/image.tar"}}]}).to_string();
         std::fs::write(&release, text).unwrap();
-        let list = json!({
+        let artifacts: Artifacts = serde_json::from_value(json!({
             "kernel": "/k", "kernel_release": "7.2.12-e2e", "root_image": "/r", "release": release, "mirror_dir": mirror,
-            "web_image": "/web.tar", "versions": {"kubernetes": "v1.36.4"}
-        });
-        std::fs::write(cache.path().join(LIST), list.to_string()).unwrap();
-        let artifacts = Artifacts::read(cache.path()).unwrap();
-        assert_eq!(artifacts.web_image, Path::new("/web.tar"));
-        let facts = json!({"kubernetes": "v1.36.4", "kernel": "7.2.12-e2e", "gateway_image_mib": 1.5});
-        assert_eq!(Value::Object(artifacts.facts), facts);
-        assert!(Artifacts::read(Path::new("/nowhere")).unwrap_err().contains("/nowhere/artifacts.json"));
+            "versions": {"kubernetes": "v1.36.4"}
+        }))
+        .unwrap();
+        let expected = json!({"kubernetes": "v1.36.4", "kernel": "7.2.12-e2e", "gateway_image_mib": 1.5});
+        assert_eq!(Value::Object(facts(&artifacts)), expected);
     }
 }

@@ -108,6 +108,7 @@ pub(crate) async fn used(scene: &Scene) -> Result<(), Failure> {
 /// Brings the image to the cluster's machines, since no registry carries it. Answers its name.
 async fn preload(scene: &Scene) -> Result<String, Failure> {
     let archive = scene.site.programs.web_image.clone();
+    let archive = archive.ok_or_else(|| Failure::new("the web image among the artifacts", "none"))?;
     let tar = Program::new("tar").args(["-xOf"]).arg(&archive).arg("manifest.json");
     let ran = scene.run("web-image", tar).await?.ok("the manifest of the web image")?;
     let image =

@@ -1,8 +1,7 @@
 //! A run: sites are raised, scenarios play on them, everything is stopped and looked for afterwards.
 
 use super::{
-    artifacts::{Artifacts, cache},
-    cluster, computer,
+    artifacts, cluster, computer,
     evidence::Evidence,
     failure::Failure,
     faults, give_back, kills, one_node, partition,
@@ -13,6 +12,7 @@ use super::{
     table::{Ended, Report, Row},
     three_nodes,
 };
+use crate::artifacts::Artifacts;
 use futures::FutureExt;
 use std::{
     io::Write,
@@ -40,6 +40,8 @@ pub struct Options {
     pub ferrogate: PathBuf,
     /// The `ferrogate-lab` program.
     pub lab: PathBuf,
+    /// Folder with the artifacts.
+    pub artifacts: PathBuf,
     /// Further arguments of `ferrogate-lab serve`.
     pub serve: Vec<String>,
 }
@@ -58,14 +60,11 @@ pub async fn run(options: &Options, cancel: &CancellationToken) -> Report {
     for found in computer::left_of(&sites) {
         say(&format!("found from before, and removed by the site that begins: {found}"));
     }
-    let artifacts = Artifacts::read(&cache()).unwrap_or_else(|why| {
-        say(&format!("without the artifacts' list sizes and versions are not reported, and c cannot run ({why})"));
-        Artifacts::default()
-    });
+    let built = Artifacts::load(&options.artifacts).map_err(|error| say(&format!("{error}"))).ok();
     let programs = Programs {
         ferrogate: options.ferrogate.clone(),
         lab: options.lab.clone(),
-        web_image: artifacts.web_image.clone(),
+        web_image: built.as_ref().and_then(|built| built.web_image.clone()),
     };
     let run = Run { options, programs, slot: Slot::default(), cancel };
     let tracks = plan::tracks(&options.only);
@@ -74,7 +73,13 @@ pub async fn run(options: &Options, cancel: &CancellationToken) -> Report {
     let left = computer::left_of(&sites);
     let passed = scenarios.iter().all(|row| row.result == Ended::Passed);
     let ok = passed && left.is_empty() && !cancel.is_cancelled();
-    Report { ok, seconds: begun.elapsed().as_secs(), scenarios, left, versions: artifacts.facts }
+    Report {
+        ok,
+        seconds: begun.elapsed().as_secs(),
+        scenarios,
+        left,
+        versions: built.map(|built| artifacts::facts(&built)).unwrap_or_default(),
+    }
 }
 
 fn say(text: &str) {
@@ -139,6 +144,8 @@ impl Run<'_> {
         let state = folder.join("state");
         let serve: Vec<String> =
             track.serve.iter().map(|word| (*word).to_owned()).chain(self.options.serve.iter().cloned()).collect();
+        let artifacts = ["--artifacts".to_owned(), self.options.artifacts.display().to_string()];
+        let serve = [artifacts.to_vec(), serve].concat();
         Site::raise(track.site, track.way_out, &serve, self.programs.clone(), &evidence, state).await
     }
 

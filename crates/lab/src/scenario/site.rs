@@ -29,8 +29,8 @@ pub(crate) struct Programs {
     pub(crate) ferrogate: PathBuf,
     /// `ferrogate-lab`.
     pub(crate) lab: PathBuf,
-    /// The archive of the image that scenarios deploy.
-    pub(crate) web_image: PathBuf,
+    /// The archive of the image that scenarios deploy, where there is one.
+    pub(crate) web_image: Option<PathBuf>,
 }
 
 /// A site that runs.

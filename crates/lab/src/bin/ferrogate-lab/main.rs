@@ -6,6 +6,7 @@ mod failure;
 mod inside;
 mod outside;
 mod table;
+mod test;
 mod up;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -90,6 +91,8 @@ enum Command {
     Leftovers,
     /// End the site and remove everything of it
     Down,
+    /// Run the scenarios on sites of their own, and report
+    Test(test::TestArgs),
 }
 
 /// A network namespace to run something in.
@@ -220,6 +223,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run { place, command } => return Err(commands::run(site, place, &command).await),
         Command::Leftovers => return commands::leftovers(site).await,
         Command::Down => outside::down(site).await?,
+        Command::Test(args) => return Box::pin(test::run(args)).await,
     }
     Ok(ExitCode::SUCCESS)
 }
