@@ -4,24 +4,33 @@ use std::path::{Path, PathBuf};
 
 /// Parent of all sites' folders.
 pub const RUN_FOLDER: &str = "/run/ferrogate-lab";
+/// Parent of what is too large for a folder that may be in memory.
+pub const DISK_FOLDER: &str = "/var/lib/ferrogate-lab";
 
 /// The files of one site. Everything in it is gone with the site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {
     root: PathBuf,
+    disks: PathBuf,
 }
 
 impl Folder {
     /// Of the site of this name.
     #[must_use]
     pub fn new(site: &str) -> Self {
-        Self { root: Path::new(RUN_FOLDER).join(site) }
+        Self { root: Path::new(RUN_FOLDER).join(site), disks: Path::new(DISK_FOLDER).join(site) }
     }
 
     /// The folder itself.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The machines' disks, and where their sockets are.
+    #[must_use]
+    pub fn disks(&self) -> &Path {
+        &self.disks
     }
 
     /// The daemon's socket.

@@ -31,8 +31,8 @@ use std::{ffi::OsString, fmt, io, os::unix::fs::FileExt as _, path::Path};
 pub(crate) struct Start<'a> {
     /// What MAAS says about it.
     pub(crate) boot: &'a Boot,
-    /// Its disk.
-    pub(crate) disk: &'a Path,
+    /// Its disk; `None` where it is pulled out.
+    pub(crate) disk: Option<&'a Path>,
     /// The image behind the disk.
     pub(crate) image: &'a Path,
     /// Its end of the cable.

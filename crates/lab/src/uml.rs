@@ -100,18 +100,12 @@ impl Hypervisor for Uml {
     fn line(&self, start: &Start<'_>) -> Vec<OsString> {
         let name: String = name(&start.boot.system_id);
         let mac = start.boot.interfaces.first().map(|interface| interface.mac_address.as_str());
-        let disk = if self.plain_disks {
-            format!("ubda={}", start.disk.display())
-        } else {
-            format!("ubda={},{}", start.disk.display(), start.image.display())
-        };
         let mut line: Vec<OsString> = vec![self.kernel.clone().into()];
         line.extend(
             [
                 format!("mem={}M", start.memory_mib),
                 format!("umid={name}"),
                 self.marker(),
-                disk,
                 "root=/dev/ubda".into(),
                 "rw".into(),
                 // The console is the output; there is no input.
@@ -125,6 +119,10 @@ impl Hypervisor for Uml {
             ]
             .map(OsString::from),
         );
+        if let Some(disk) = start.disk {
+            let behind = if self.plain_disks { String::new() } else { format!(",{}", start.image.display()) };
+            line.push(format!("ubda={}{behind}", disk.display()).into());
+        }
         if self.seccomp {
             line.push("seccomp=auto".into());
         }
@@ -165,7 +163,7 @@ mod tests {
         let (disk, image) = (Path::new("/lab/disks/abc123"), Path::new("/lab/prepared.img"));
         let uml = Uml { kernel: "/lab/linux.uml".into(), seccomp, sockets: "/lab/run".into(), plain_disks };
         let boot = example();
-        let start = Start { boot: &boot, disk, image, tap: "fgt-abc123", memory_mib: 2048 };
+        let start = Start { boot: &boot, disk: Some(disk), image, tap: "fgt-abc123", memory_mib: 2048 };
         uml.line(&start).into_iter().map(|argument| argument.into_string().unwrap()).collect()
     }
 

@@ -7,14 +7,16 @@ use crate::{
     control::Namespaces,
     dns::Zone,
     folder::Folder,
+    hardware::{HardwareError, Rack, RackOptions},
     host::{HostError, Run, Tool},
     k3s::Timing,
     machine::{SimulatedMachines, SimulatedOptions},
     netns,
     programs::NoPrograms,
+    uml::UmlOptions,
 };
 use async_trait::async_trait;
-use ferrogate_model::{SystemClock, SystemId};
+use ferrogate_model::{Explain as _, SystemClock, SystemId, fault::chain};
 use ferrogate_net::Network;
 use ipnet::IpNet;
 use std::{
@@ -84,6 +86,7 @@ pub(super) struct Machines {
 #[derive(Debug)]
 enum Kind {
     Simulated(Arc<SimulatedMachines>),
+    Real(Arc<Rack>),
 }
 
 impl Machines {
@@ -96,7 +99,6 @@ impl Machines {
     ) -> Result<Arc<Self>, HostError> {
         let kind = match options.backend {
             BackendKind::Simulated => {
-                let _ = (folder, artifacts);
                 for range in MACHINE_RANGES {
                     // Simulated machines share the site's own interface: whatever they bind to is to be this host's.
                     let words = ["-n", &namespaces.site, "route", "add", "local", range, "dev", netns::BRIDGE];
@@ -113,16 +115,27 @@ impl Machines {
                     folder: None,
                 }))
             }
-            BackendKind::Uml | BackendKind::Kvm => {
-                let why = format!("the backend `{}` is not built in", options.backend.word());
-                return Err(HostError::Part { part: "machines", why });
+            BackendKind::Uml => {
+                let artifacts = artifacts.ok_or_else(|| no_machines("there are no artifacts"))?;
+                let mut rack = RackOptions::new(&artifacts.root_image, folder.disks());
+                rack.consoles = Some(folder.machines());
+                rack.namespace = Some(namespaces.site.clone());
+                netns::BRIDGE.clone_into(&mut rack.bridge);
+                rack.hosts_folder = Some(folder.dhcp_hosts());
+                rack.memory_limit_mib = options.machine_memory_mib;
+                let uml = UmlOptions { kernel: artifacts.kernel.clone(), plain_disks: false, rack };
+                Kind::Real(Rack::uml(uml).await.map_err(|error| from_hardware(&error))?)
             }
+            BackendKind::Kvm => return Err(no_machines("the backend `kvm` is not built in")),
         };
         Ok(Arc::new(Self { kind, dead: Mutex::default() }))
     }
 
     /// Lets a machine stay dark when it is switched on, or not any more.
     pub(super) fn set_dead(&self, machine: &SystemId, dead: bool) {
+        if let Kind::Real(rack) = &self.kind {
+            rack.never_boots(machine, dead);
+        }
         let mut set = self.dead.lock().unwrap_or_else(PoisonError::into_inner);
         if dead {
             set.insert(machine.clone());
@@ -138,6 +151,17 @@ impl Machines {
     pub(super) fn facts(&self, machine: &SystemId) -> Facts {
         match &self.kind {
             Kind::Simulated(machines) => Facts { disk_has_data: machines.root(machine).is_some(), ..Facts::default() },
+            Kind::Real(rack) => {
+                let disk_has_data = rack.has_disk(machine);
+                let Some(running) = rack.running(machine) else { return Facts { disk_has_data, ..Facts::default() } };
+                Facts {
+                    pid: Some(running.pid),
+                    host_cpu: running.host_cpu.and_then(|cpu| u32::try_from(cpu).ok()),
+                    rss_mib: running.rss_mib,
+                    booted_seconds: Some(running.up.as_secs()),
+                    disk_has_data,
+                }
+            }
         }
     }
 
@@ -145,20 +169,32 @@ impl Machines {
     pub(super) async fn end(&self) {
         match &self.kind {
             Kind::Simulated(machines) => machines.shutdown().await,
+            Kind::Real(rack) => rack.shutdown().await,
         }
     }
 
     fn backend(&self) -> &dyn Backend {
         match &self.kind {
             Kind::Simulated(machines) => machines.as_ref(),
+            Kind::Real(rack) => rack.as_ref(),
         }
     }
+}
+
+fn no_machines(why: &str) -> HostError {
+    HostError::Part { part: "machines", why: why.to_owned() }
+}
+
+fn from_hardware(error: &HardwareError) -> HostError {
+    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+    no_machines(&format!("{}{hint}", chain(error)))
 }
 
 #[async_trait]
 impl Backend for Machines {
     async fn power_on(&self, boot: Boot) {
-        if self.is_dead(&boot.system_id) {
+        // A real machine gets power and shows on its console why it does not come up.
+        if self.is_dead(&boot.system_id) && matches!(self.kind, Kind::Simulated(_)) {
             tracing::info!(machine = %boot.hostname, "stays dark, as it was told");
             self.backend().power_cut(&boot.system_id).await;
             return;

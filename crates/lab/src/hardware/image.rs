@@ -118,11 +118,6 @@ impl Image {
         let chunks = bytes.chunks(self.block_size).zip(&room.blocks);
         Ok(chunks.map(|(bytes, offset)| Patch { offset: *offset, bytes: bytes.to_vec() }).collect())
     }
-
-    /// What makes a disk that no kernel finds a file system on.
-    pub(crate) fn spoiled(&self) -> Patch {
-        Patch { offset: 0, bytes: vec![0; self.block_size.max(4096)] }
-    }
 }
 
 fn read(image: &File, block_size: usize, room: &Room) -> io::Result<Vec<u8>> {

@@ -102,7 +102,7 @@ impl Running {
             host_cpu: self.host_cpu,
             memory_mib: self.memory_mib,
             rss_mib: resident_mib(self.pid),
-            up_seconds: self.since.elapsed().as_secs_f64(),
+            up: self.since.elapsed(),
         }
     }
 

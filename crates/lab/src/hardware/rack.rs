@@ -83,8 +83,8 @@ pub struct RunningMachine {
     pub memory_mib: u64,
     /// The memory it takes of this computer, in MiB; `None` where it cannot be told.
     pub rss_mib: Option<u64>,
-    /// Seconds since it got power.
-    pub up_seconds: f64,
+    /// How long it has had power.
+    pub up: Duration,
 }
 
 /// The machines of one site. [`Rack::shutdown`] switches them off and removes their files; dropping it ends them too, and
@@ -159,8 +159,14 @@ impl Rack {
         self.slots().keys().filter(|machine| self.disk(machine).exists()).cloned().collect()
     }
 
-    /// Makes a machine fail to boot from its next installation on, as one with a broken disk does: its kernel finds no file
-    /// system and stops. Or takes the fault away.
+    /// Whether a machine's disk has data.
+    #[must_use]
+    pub fn has_disk(&self, machine: &SystemId) -> bool {
+        self.disk(machine).exists()
+    }
+
+    /// Makes a machine fail to boot from its next start on, as one whose disk was pulled out: its kernel finds no root file
+    /// system and stops. Or puts the disk back.
     pub fn never_boots(&self, machine: &SystemId, never: bool) {
         self.slot(machine, &machine.0).never_boots = never;
     }
@@ -247,13 +253,10 @@ impl Rack {
     }
 
     /// A new disk with what this machine needs to find MAAS.
-    async fn write_disk(&self, boot: &Boot, never_boots: bool) -> Result<(), HardwareError> {
+    async fn write_disk(&self, boot: &Boot) -> Result<(), HardwareError> {
         self.remove_disk(&boot.system_id);
         let mut patches = self.image.patches(settings::DATA_SOURCE, settings::data_source(boot).expose_secret())?;
         patches.extend(self.image.patches(settings::NETWORK, &settings::network(boot))?);
-        if never_boots {
-            patches.push(self.image.spoiled());
-        }
         let (hypervisor, image) = (Arc::clone(&self.hypervisor), Arc::clone(&self.image));
         let path = self.disk(&boot.system_id);
         let disk = path.clone();
@@ -285,7 +288,7 @@ impl Rack {
         let machine = &boot.system_id;
         if boot.install {
             slot.screen.clear();
-            self.write_disk(boot, slot.never_boots).await?;
+            self.write_disk(boot).await?;
         }
         let disk = self.disk(machine);
         if !disk.exists() {
@@ -299,7 +302,8 @@ impl Rack {
         self.launcher.run(&["ip", "tuntap", "add", "dev", &tap, "mode", "tap"]).await?;
         self.launcher.run(&["ip", "link", "set", &tap, "master", &self.options.bridge, "up"]).await?;
         let memory_mib = boot.memory_mib.min(self.options.memory_limit_mib).max(LEAST_MEMORY);
-        let start = Start { boot, disk: &disk, image: self.image.path(), tap: &tap, memory_mib };
+        let plugged = (!slot.never_boots).then_some(disk.as_path());
+        let start = Start { boot, disk: plugged, image: self.image.path(), tap: &tap, memory_mib };
         let host_cpu = self.free_cpu();
         let line = self.hypervisor.line(&start);
         let what = line.first().map(PathBuf::from).unwrap_or_default();

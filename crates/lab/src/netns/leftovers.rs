@@ -41,10 +41,13 @@ pub async fn sweep(names: &Namespaces, folder: &Folder) -> Result<(), HostError>
         Run::new(Tool::Ip, ["netns", "delete", name]).done().await?;
     }
     etc::remove(names)?;
-    match std::fs::remove_dir_all(folder.root()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(HostError::file("remove", folder.root())(error)),
-        _ => Ok(()),
+    for path in [folder.disks(), folder.root()] {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(HostError::file("remove", path)(error))?,
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 async fn end_processes(namespace: &str) -> Result<(), HostError> {
