@@ -186,6 +186,13 @@ fn a_start_is_taken_up_again_and_a_member_of_etcd_is_never_cleared() {
         assert!(join.contains(&format!("/usr/local/bin/kubeadm {command} --config")), "{join}");
         // What the reset clears is put there again.
         assert_eq!(join.contains("/usr/bin/cp --archive"), !matches!(role, Role::Agent(_)), "{join}");
+        let resume = case.config.files.iter().find(|file| file.path.ends_with("ferrogate-resume.service"));
+        assert_eq!(resume.is_some(), matches!(role, Role::Server(_)));
+        assert_eq!(join.contains("!/var/lib/etcd/member"), resume.is_some(), "{join}");
+        if let Some(resume) = resume {
+            assert!(resume.content.contains("\nConditionPathExists=/var/lib/etcd/member\n"), "{}", resume.content);
+            assert!(resume.content.contains("--skip-phases kubelet-start,kubelet-wait-bootstrap"));
+        }
         let membership = unit("ferrogate-kubeadm");
         assert!(membership.contains("\nRestart=on-failure\n") && membership.contains("\nStartLimitIntervalSec=0\n"));
         assert!(membership.contains("\nWantedBy=multi-user.target\n"), "{membership}");

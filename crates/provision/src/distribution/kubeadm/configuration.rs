@@ -216,7 +216,12 @@ fn proxy() -> Value {
 }
 
 fn timeouts() -> Value {
-    json!({"controlPlaneComponentHealthCheck": HEALTHY_WITHIN, "kubeletHealthCheck": HEALTHY_WITHIN})
+    json!({
+        "controlPlaneComponentHealthCheck": HEALTHY_WITHIN,
+        "kubeletHealthCheck": HEALTHY_WITHIN,
+        "tlsBootstrap": HEALTHY_WITHIN,
+        "etcdAPICall": HEALTHY_WITHIN,
+    })
 }
 
 /// `key=value:Effect` or `key:Effect`, as the specification has it.

@@ -1,9 +1,9 @@
 //! The units of a node, and what they do in which order.
 //!
-//! `ferrogate-node` fetches, unpacks and imports; `ferrogate-kubeadm` then brings the node into its cluster, by way of two
-//! units that run only on condition: `ferrogate-reset` clears what a broken-off attempt left, unless there is etcd's data of
-//! a member; `ferrogate-join` runs kubeadm until it has succeeded once. All of it may be cut off at any point and starts
-//! again at the next boot.
+//! `ferrogate-node` fetches, unpacks and imports; `ferrogate-kubeadm` then brings the node into its cluster, by way of units
+//! that run only on condition: `ferrogate-reset` clears what a broken-off attempt left, unless there is etcd's data of a
+//! member; `ferrogate-join` runs kubeadm until it has succeeded once; on a further server that is a member of etcd already,
+//! `ferrogate-resume` does what is left. All of it may be cut off at any point and starts again at the next boot.
 
 use super::{IMAGES, KUBERNETES, MANIFESTS, SEED, SOCKET, configuration::CONFIG};
 use crate::{
@@ -56,13 +56,17 @@ pub(super) const AFTER_UNPACKING: &[&[&str]] = &[
 /// Adds containerd, the kubelet and our own units.
 pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, role: &Role) {
     config.file("/etc/containerd/config.toml", Mode::Public, containerd_settings(&images.pause_image));
-    for (name, unit) in [
+    let mut units = vec![
         ("containerd", containerd()),
         ("kubelet", kubelet()),
         ("ferrogate-reset", reset()),
         ("ferrogate-join", join(role)),
         ("ferrogate-kubeadm", membership(role)),
-    ] {
+    ];
+    if matches!(role, Role::Server(_)) {
+        units.push(("ferrogate-resume", resume()));
+    }
+    for (name, unit) in units {
         config.file(&format!("/etc/systemd/system/{name}.service"), Mode::Public, unit.text());
     }
 }
@@ -155,16 +159,35 @@ fn join(role: &Role) -> Unit {
     let mut unit = Unit::default()
         .section("Unit")
         .set("Description", &format!("Bring this node into its cluster (kubeadm {command})"))
-        .set("ConditionPathExists", &format!("!{JOINED}"))
-        .section("Service")
-        .set("Type", "oneshot")
-        .set("Environment", "HOME=/root")
-        .set("TimeoutStartSec", "1800");
+        .set("ConditionPathExists", &format!("!{JOINED}"));
+    if matches!(role, Role::Server(_)) {
+        unit = unit.set("ConditionPathExists", &format!("!{MEMBER}"));
+    }
+    unit =
+        unit.section("Service").set("Type", "oneshot").set("Environment", "HOME=/root").set("TimeoutStartSec", "1800");
     if !matches!(role, Role::Agent(_)) {
         unit = unit.exec(["/usr/bin/cp", "--archive", "--no-target-directory", SEED, KUBERNETES]);
     }
     unit.exec([KUBEADM, command, "--config", CONFIG])
         // What kubeadm wrote is on the disk before it is said to be.
+        .exec(["/usr/bin/sync"])
+        .exec(marker(JOINED))
+        .exec(["/usr/bin/sync"])
+}
+
+/// A further server that was cut off after it became a member of etcd. kubeadm would refuse it, because its own kubelet has
+/// made its node ready meanwhile; and it may be a member without a vote for ever.
+fn resume() -> Unit {
+    Unit::default()
+        .section("Unit")
+        .set("Description", "Finish what was cut off when this server joined its cluster")
+        .set("ConditionPathExists", &format!("!{JOINED}"))
+        .set("ConditionPathExists", MEMBER)
+        .section("Service")
+        .set("Type", "oneshot")
+        .set("Environment", "HOME=/root")
+        .set("TimeoutStartSec", "1800")
+        .exec([KUBEADM, "join", "--config", CONFIG, "--skip-phases", "kubelet-start,kubelet-wait-bootstrap"])
         .exec(["/usr/bin/sync"])
         .exec(marker(JOINED))
         .exec(["/usr/bin/sync"])
@@ -190,6 +213,9 @@ fn membership(role: &Role) -> Unit {
         .set("RestartMaxDelaySec", "60")
         .exec([SYSTEMCTL, "start", "ferrogate-reset.service"])
         .exec([SYSTEMCTL, "start", "ferrogate-join.service"]);
+    if matches!(role, Role::Server(_)) {
+        unit = unit.exec([SYSTEMCTL, "start", "ferrogate-resume.service"]);
+    }
     if *role == Role::FirstServer {
         let admin = format!("{KUBERNETES}/admin.conf");
         unit = unit.exec([
