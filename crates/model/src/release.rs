@@ -124,6 +124,15 @@ impl Release {
         self.architectures.iter().find(|architecture| architecture.name == name)
     }
 
+    /// Whether several servers can share an address: kubeadm's bundle has what holds it, for k3s its image must be named.
+    #[must_use]
+    pub const fn can_share_an_address(&self) -> bool {
+        match self.distribution {
+            DistributionKind::Kubeadm => true,
+            DistributionKind::K3s => self.kube_vip_image_ref.is_some(),
+        }
+    }
+
     /// Whether everything is there that its distribution needs. A release that was read has passed this.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ struct BuiltIn {
     kubernetes: String,
     os_image: String,
     gateway_image: String,
+    kube_vip_image: String,
     architectures: Vec<BuiltInArchitecture>,
 }
 
@@ -44,21 +45,22 @@ pub(crate) fn built_in(folders: &[PathBuf]) -> Result<Release, StartError> {
     for BuiltInArchitecture { name, k3s, k3s_images } in built_in.architectures {
         let gateway_image = gateway_image(version, &name, folders)?;
         architectures.push(Architecture {
-            name,
             k3s: Some(k3s),
             k3s_images: Some(k3s_images),
             kubeadm: None,
-            kube_vip_image: None,
+            kube_vip_image: kube_vip_image(&built_in.kube_vip_image, &name, folders)?,
+            name,
             gateway_image,
         });
     }
+    let has_kube_vip = architectures.iter().any(|architecture| architecture.kube_vip_image.is_some());
     Ok(Release {
         version: version.to_owned(),
         distribution: DistributionKind::K3s,
         kubernetes: built_in.kubernetes,
         os_image: built_in.os_image,
         gateway_image_ref: format!("docker.io/{}:{version}", built_in.gateway_image),
-        kube_vip_image_ref: None,
+        kube_vip_image_ref: has_kube_vip.then_some(built_in.kube_vip_image),
         kubeadm: None,
         architectures,
     })
@@ -80,6 +82,22 @@ fn gateway_image(version: &str, architecture: &str, folders: &[PathBuf]) -> Resu
         }
     }
     Ok(Artifact { path, sha256: String::new(), upstream: None })
+}
+
+/// The image that holds the address of several servers, where its archive lies beside the plane: its publisher gives no
+/// checksum of an archive that could be built in. Without it several servers share no address.
+fn kube_vip_image(image: &str, architecture: &str, folders: &[PathBuf]) -> Result<Option<Artifact>, StartError> {
+    let version = image.rsplit(':').next().unwrap_or_default();
+    let name = format!("kube-vip-{version}-{architecture}.tar");
+    let path = format!("kube-vip/{version}/{name}");
+    for folder in folders {
+        for candidate in [folder.join(&path), folder.join(&name)] {
+            if candidate.is_file() {
+                return Ok(Some(Artifact { path, sha256: sha256_of(&candidate)?, upstream: None }));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// SHA-256 of a file, as 64 hexadecimal digits.
@@ -114,6 +132,20 @@ mod tests {
                 assert!(upstream.path().contains(&release.kubernetes.replace('+', "%2B")), "{upstream}");
             }
         }
+    }
+
+    #[test]
+    fn kube_vips_image_is_taken_where_it_lies_in_the_mirror_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!built_in(&[folder.path().to_owned()]).unwrap().can_share_an_address());
+        let home = folder.path().join("kube-vip/v1.0.0");
+        std::fs::create_dir_all(&home).unwrap();
+        std::fs::write(home.join("kube-vip-v1.0.0-amd64.tar"), b"abc").unwrap();
+        let release = built_in(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(release.kube_vip_image_ref.as_deref(), Some("ghcr.io/kube-vip/kube-vip:v1.0.0"));
+        let amd64 = release.for_architecture("amd64").unwrap().kube_vip_image.clone().unwrap();
+        assert_eq!(amd64.path, "kube-vip/v1.0.0/kube-vip-v1.0.0-amd64.tar");
+        assert!(amd64.sha256.starts_with("ba7816bf"));
     }
 
     #[test]

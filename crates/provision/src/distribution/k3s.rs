@@ -1,5 +1,7 @@
 //! k3s on the stock Ubuntu image.
 
+mod virtual_address;
+
 use super::{
     API_PORT, API_SERVER_NAME, Distribution, Node, RenderError, Role,
     artifacts::{Fetch, PROXY_ENV, Place, add_node_unit},
@@ -46,7 +48,7 @@ impl Distribution for K3s {
             add_authorities(&mut config, desired);
         }
         if !matches!(role, Role::Agent(_)) {
-            add_manifests(&mut config, desired);
+            add_manifests(&mut config, desired, names);
         }
         if desired.kind == Kind::Gateway {
             gateway::add(&mut config, desired, node, enrolment)?;
@@ -56,7 +58,7 @@ impl Distribution for K3s {
             &mut config,
             &desired.artifacts_url,
             desired.plane_ca_pem.is_some(),
-            &fetches(desired, files, binary),
+            &fetches(desired, files, binary, role),
             &[&["/usr/bin/systemctl", "enable", "--now", "--no-block", SERVICE]],
         )?;
         Ok(config)
@@ -139,15 +141,21 @@ fn add_authorities(config: &mut CloudConfig, desired: &Desired) {
     config.file(&format!("{TLS}/service.key"), Mode::Private, materials.service_account_key.expose_secret());
 }
 
-fn add_manifests(config: &mut CloudConfig, desired: &Desired) {
+fn add_manifests(config: &mut CloudConfig, desired: &Desired, names: &[String]) {
     config.file(&format!("{MANIFESTS}/ferrogate-rbac.yaml"), Mode::Private, manifests::rbac());
     if desired.kind == Kind::Gateway {
         let image = &desired.release.gateway_image_ref;
         config.file(&format!("{MANIFESTS}/ferrogate-gateway.yaml"), Mode::Private, manifests::gateway(image));
     }
+    // The plane reserves it before the first server of several is installed.
+    let shared = names.iter().find_map(|name| name.parse::<IpAddr>().ok());
+    if let (Some(address), Some(image)) = (shared, &desired.release.kube_vip_image_ref) {
+        let file = format!("{MANIFESTS}/{}", virtual_address::FILE);
+        config.file(&file, Mode::Private, virtual_address::manifest(image, address));
+    }
 }
 
-fn fetches<'a>(desired: &Desired, files: &'a Architecture, binary: &'a Artifact) -> Vec<Fetch<'a>> {
+fn fetches<'a>(desired: &Desired, files: &'a Architecture, binary: &'a Artifact, role: &Role) -> Vec<Fetch<'a>> {
     let image = |artifact: &'a Artifact, name: &str| {
         // containerd's import goes by the ending.
         let ending = [".tar.zst", ".tar.gz"].into_iter().find(|e| artifact.path.ends_with(e)).unwrap_or(".tar");
@@ -161,6 +169,10 @@ fn fetches<'a>(desired: &Desired, files: &'a Architecture, binary: &'a Artifact)
     }
     if desired.kind == Kind::Gateway {
         all.push(image(&files.gateway_image, "ferrogate-gateway"));
+    }
+    // A single server has it too: it may become one of three.
+    if let (Some(archive), false) = (&files.kube_vip_image, matches!(role, Role::Agent(_))) {
+        all.push(image(archive, "kube-vip"));
     }
     let place = Place::Install { target: BINARY.into(), mode: "0755" };
     all.push(Fetch { artifact: binary, name: "k3s".into(), place });

@@ -14,7 +14,10 @@ use crate::{
     memory::Memory,
     observed::{Api, Observed},
 };
-use ferrogate_model::{Timestamp, state::MachineState};
+use ferrogate_model::{
+    Timestamp,
+    state::{MachineState, Severity},
+};
 use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, now: Timestamp) -> Plan {
@@ -25,6 +28,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limi
     let victims = victims(&court, &members);
     repair::repair(&mut ledger, &court, &mut members, &victims);
     describe_api(&mut ledger, &court, &members);
+    tell_of_no_address(&mut ledger, &court);
     for (index, member) in members.iter().enumerate() {
         if victims.contains(&index) {
             nodes::retire(&mut ledger, &court, member);
@@ -89,10 +93,11 @@ fn describe_api(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>]) 
     let plan = &mut ledger.plan;
     plan.api_members = servers.iter().filter_map(|server| server.machine.address()).collect();
     plan.api_names = court.observed.endpoint.addresses.iter().map(ToString::to_string).collect();
-    let shared = court.desired.spec.control_plane.count > 1;
-    let host = if shared {
-        let fqdn = mark::endpoint_fqdn(&court.desired.cluster, &court.desired.name, &court.desired.spec.domain);
-        plan.api_names.push(fqdn.clone());
+    // The name is in every certificate, so that one server can become three: whoever joins later brings the address, and
+    // everybody is told the name.
+    let fqdn = mark::endpoint_fqdn(&court.desired.cluster, &court.desired.name, &court.desired.spec.domain);
+    plan.api_names.push(fqdn.clone());
+    let host = if shares_an_address(court.desired) {
         (!court.observed.endpoint.addresses.is_empty()).then_some(fqdn)
     } else {
         servers.first().map(|server| server.machine.fqdn.clone())
@@ -108,6 +113,24 @@ fn describe_api(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>]) 
         let since = since.unwrap_or(court.now);
         let lasted = words::in_words(words::elapsed(since, court.now));
         ledger.wait(format!("the Kubernetes API has not answered for {lasted}: {why}"), since);
+    }
+}
+
+/// Whether the servers share an address: several, of a release that has what holds it. One that nobody holds is worse than none.
+const fn shares_an_address(desired: &Desired) -> bool {
+    desired.spec.control_plane.count > 1 && desired.release.can_share_an_address()
+}
+
+/// Says once, before the first machine is taken, that several servers will have no address in common.
+fn tell_of_no_address(ledger: &mut Ledger, court: &Court<'_>) {
+    let begins = court.observed.machines.is_empty() && ledger.plan.memory.views.is_empty();
+    if begins && court.desired.spec.control_plane.count > 1 && !shares_an_address(court.desired) {
+        let message = format!(
+            "release {} names no image of kube-vip, so no address is reserved for the {} servers: people in the site \
+             reach the API at one of them, the plane at any",
+            court.desired.release.version, court.desired.spec.control_plane.count
+        );
+        ledger.event(Severity::Warning, "NoSharedAddress", message, None);
     }
 }
 
@@ -298,7 +321,7 @@ fn server_role(
         .iter()
         .filter(|member| member.pool == Some(0) && member.counts() && member.stage() != Some(&Stage::Allocated))
         .collect();
-    if court.desired.spec.control_plane.count > 1 && court.observed.endpoint.addresses.is_empty() {
+    if shares_an_address(court.desired) && court.observed.endpoint.addresses.is_empty() {
         let Some(subnet) = candidate.machine.subnet else {
             return Err("MAAS shows no subnet on its boot interface to reserve the API's address in".into());
         };

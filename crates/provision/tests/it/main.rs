@@ -14,4 +14,5 @@ mod repair;
 mod scale;
 mod site;
 mod user_data;
+mod virtual_address;
 mod world;

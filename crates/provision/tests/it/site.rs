@@ -140,9 +140,12 @@ impl Site {
         let path = k3s.path.clone();
         release.architectures[0].k3s = Some(k3s);
         release.architectures[0].gateway_image = artifact("gateway/0.1.0/amd64.tar", &image);
+        let kube_vip = b"kube-vip's image".to_vec();
+        release.architectures[0].kube_vip_image = Some(artifact("kube-vip/v1.0.0/amd64.tar", &kube_vip));
         let files = [(path, binary)]
             .into_iter()
             .chain([(release.architectures[0].gateway_image.path.clone(), image)])
+            .chain([("kube-vip/v1.0.0/amd64.tar".to_owned(), kube_vip)])
             .collect();
         let plane = Plane::start(&network, files);
         let recorder = Arc::new(Recorder::default());

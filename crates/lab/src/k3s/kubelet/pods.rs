@@ -1,6 +1,7 @@
 //! The pods of one node.
 
 mod container;
+mod virtual_address;
 
 use super::Kubelet;
 use container::Outcome;

@@ -1,6 +1,6 @@
 //! The containers of one pod: image, file tree, environment, program, probes, restarts.
 
-use super::{Kubelet, tell};
+use super::{Kubelet, tell, virtual_address};
 use crate::{
     k3s::{images, kubelet::probe::Probe},
     programs::Container,
@@ -88,7 +88,12 @@ async fn once(kubelet: &Arc<Kubelet>, pod: &Value, restarts: u32, stop: &Cancell
         connector: kubelet.machine.connector(),
         cancel: cancel.clone(),
     };
-    let program = kubelet.machine.site.options.programs.start(container);
+    let options = &kubelet.machine.site.options;
+    let program: BoxFuture<'_, Result<(), String>> = if virtual_address::is_image(image) {
+        Box::pin(virtual_address::run(container, options.network.clone()))
+    } else {
+        options.programs.start(container)
+    };
     let watch = probing(kubelet, pod, restarts, probes);
     let ended = tokio::select! {
         ended = program => ended.err().unwrap_or_else(|| "the program ended".into()),

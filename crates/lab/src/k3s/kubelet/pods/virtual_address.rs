@@ -1,0 +1,47 @@
+//! The program in kube-vip's image: one node at a time answers at the shared address and hands over to the API server beside
+//! it. An address that nobody holds does not answer, as on a real network.
+
+use crate::programs::Container;
+use ferrogate_net::{Network, Target};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+/// How often a node that does not hold the address tries to, and how long one waits that has let it go.
+const RETRY: Duration = Duration::from_secs(2);
+/// How long the API server beside it may take to accept.
+const ACCEPT: Duration = Duration::from_secs(5);
+
+/// Whether an image is kube-vip's.
+pub(super) fn is_image(image: &str) -> bool {
+    image.split(':').next().is_some_and(|name| name.ends_with("/kube-vip"))
+}
+
+/// Runs until it is cancelled. Holds the address while nobody else does and the API server beside it answers.
+pub(super) async fn run(container: Container, network: Network) -> Result<(), String> {
+    let setting = |name: &str| container.env.get(name).map(String::as_str).unwrap_or_default();
+    let address: IpAddr = setting("address").parse().map_err(|_| "no address is set to be held")?;
+    let port: u16 = setting("port").parse().map_err(|_| "no port is set")?;
+    if container.args != ["manager"] || [setting("vip_arp"), setting("cp_enable")] != ["true", "true"] {
+        return Err("nothing to do: neither ARP nor the control plane is enabled".into());
+    }
+    let beside = Target::new(container.node_address.to_string(), port);
+    let hold = async {
+        loop {
+            if container.connector.connect(&beside, ACCEPT).await.is_ok()
+                && let Ok(listener) = network.listen(SocketAddr::new(address, port))
+            {
+                while let Ok((mut visitor, _)) = listener.accept().await {
+                    let Ok(mut server) = container.connector.connect(&beside, ACCEPT).await else { break };
+                    tokio::spawn(async move {
+                        let _ = tokio::io::copy_bidirectional(&mut visitor, &mut server).await;
+                    });
+                }
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    };
+    container.cancel.run_until_cancelled(hold).await.unwrap_or(());
+    Ok(())
+}
