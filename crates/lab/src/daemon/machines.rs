@@ -7,7 +7,7 @@ use crate::{
     control::Namespaces,
     dns::Zone,
     folder::Folder,
-    hardware::{HardwareError, Rack, RackOptions},
+    hardware::{Rack, RackOptions},
     host::{HostError, Run, Tool},
     k3s::Timing,
     machine::{SimulatedMachines, SimulatedOptions},
@@ -124,7 +124,7 @@ impl Machines {
                 rack.hosts_folder = Some(folder.dhcp_hosts());
                 rack.memory_limit_mib = options.machine_memory_mib;
                 let uml = UmlOptions { kernel: artifacts.kernel.clone(), plain_disks: false, rack };
-                Kind::Real(Rack::uml(uml).await.map_err(|error| from_hardware(&error))?)
+                Kind::Real(Rack::uml(uml).await?)
             }
             BackendKind::Kvm => return Err(no_machines("the backend `kvm` is not built in")),
         };
@@ -183,11 +183,6 @@ impl Machines {
 
 fn no_machines(why: &str) -> HostError {
     HostError::Part { part: "machines", why: why.to_owned() }
-}
-
-fn from_hardware(error: &HardwareError) -> HostError {
-    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-    no_machines(&format!("{}{hint}", chain(error)))
 }
 
 #[async_trait]

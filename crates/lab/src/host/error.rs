@@ -1,6 +1,7 @@
 //! What can be wrong with this computer.
 
 use super::Tool;
+use crate::hardware::HardwareError;
 use ferrogate_model::{Explain, Fault, Retry};
 use std::{collections::BTreeSet, io, path::PathBuf, time::Duration};
 
@@ -72,6 +73,9 @@ pub enum HostError {
         /// Why.
         why: String,
     },
+    /// The machines.
+    #[error(transparent)]
+    Machines(#[from] HardwareError),
     /// Artifacts are missing.
     #[error("the lab's artifacts are not built: {why}")]
     Artifacts {
@@ -111,6 +115,7 @@ impl Explain for HostError {
             Self::Up { .. } => "lab_up",
             Self::Name { .. } => "lab_name",
             Self::Leftover { .. } => "lab_leftover",
+            Self::Machines(error) => error.code(),
             Self::Artifacts { .. } => "lab_artifacts",
         }
     }
@@ -118,6 +123,7 @@ impl Explain for HostError {
     fn fault(&self) -> Fault {
         match self {
             Self::NotReady { .. } | Self::Part { .. } => Fault::Ferrogate,
+            Self::Machines(error) => error.fault(),
             _ => Fault::Caller,
         }
     }
@@ -125,6 +131,7 @@ impl Explain for HostError {
     fn retry(&self) -> Retry {
         match self {
             Self::Silent { .. } | Self::NotReady { .. } => Retry::Later,
+            Self::Machines(error) => error.retry(),
             _ => Retry::No,
         }
     }
@@ -145,6 +152,7 @@ impl Explain for HostError {
                 Some("`cargo xtask lab down` removes what is left of the site; then try again".into())
             }
             Self::Artifacts { .. } => Some("build them once with `cargo xtask lab build`".into()),
+            Self::Machines(error) => error.hint(),
             Self::NotReady { .. } | Self::File { .. } | Self::Part { .. } => None,
         }
     }

@@ -51,6 +51,8 @@ fn settings(folder: &Folder, way_out: WayOut, delegation: Delegation) -> String 
         "keep-in-foreground
 # The settings' folder is root's alone.
 user=root
+# Another group would untie its life from ours.
+group=root
 pid-file=
 log-facility=-
 interface=site0

@@ -102,8 +102,11 @@ impl Squid {
         // What programs in the edge's namespace see as /etc/hosts: it knows the plane.
         let text = settings(&work, &passwords, Path::new("/etc/hosts"));
         let file = write(&work, "squid.conf", &text, uid, gid)?;
-        let args = ["-N", "-f"].map(str::to_owned).into_iter().chain([file.display().to_string()]).collect::<Vec<_>>();
-        let mut child = Child::spawn("squid", edge, &program, &args, &folder.edge().join("squid.log"))?;
+        // Becoming another user ends the tie to our life, so that it is tied again as that user.
+        let args = ["--reuid", USER, "--regid", USER, "--init-groups", "--pdeathsig", "KILL"].map(str::to_owned);
+        let squid = [program.display().to_string(), "-N".into(), "-f".into(), file.display().to_string()];
+        let args: Vec<String> = args.into_iter().chain(squid).collect();
+        let mut child = Child::spawn("squid", edge, &Tool::Setpriv.find()?, &args, &folder.edge().join("squid.log"))?;
         let deadline = tokio::time::Instant::now() + READY_DEADLINE;
         let address = SocketAddr::from((EDGE, PROXY_PORT));
         while !matches!(tokio::time::timeout(LOOK, TcpStream::connect(address)).await, Ok(Ok(_))) {
