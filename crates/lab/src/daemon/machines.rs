@@ -16,7 +16,7 @@ use crate::{
     uml::UmlOptions,
 };
 use async_trait::async_trait;
-use ferrogate_model::{Explain as _, SystemClock, SystemId, fault::chain};
+use ferrogate_model::{SystemClock, SystemId};
 use ferrogate_net::Network;
 use ipnet::IpNet;
 use std::{

@@ -9,7 +9,7 @@ use crate::{
 use std::{io, time::Duration};
 
 /// How long killed processes may take to be gone; one that writes to a slow disk takes a while.
-const GONE_DEADLINE: Duration = Duration::from_secs(10);
+const GONE_DEADLINE: Duration = Duration::from_secs(30);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
