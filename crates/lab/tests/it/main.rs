@@ -4,5 +4,6 @@
 
 mod maas;
 mod machines;
+mod networks;
 mod replay;
 mod uml;
