@@ -1,6 +1,13 @@
 //! What MAAS itself says happened: its events, asked as any client of its API asks.
 
-use super::{failure::Failure, process::Program, scene::Scene, split::maas_time};
+use super::{
+    evidence::Evidence,
+    failure::Failure,
+    process::{Program, Ran},
+    scene::Scene,
+    site::Site,
+    split::maas_time,
+};
 use ferrogate_model::{Clock, SystemClock, Timestamp};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -41,21 +48,37 @@ fn signature(api_key: &str, now: Timestamp) -> Option<String> {
     ))
 }
 
+/// A call of MAAS's API, as its administrator makes it. Answers what came.
+async fn call(site: &Site, evidence: &Evidence, label: &str, path: &str, more: &[&str]) -> Result<Ran, Failure> {
+    let file = &site.first.files.maas_api_key;
+    let key = std::fs::read_to_string(file)
+        .map_err(|error| Failure::new("MAAS's API key", format!("{}: {error}", file.display())))?;
+    let header = signature(&key, SystemClock.now())
+        .ok_or_else(|| Failure::new("MAAS's API key of three parts", "another form").read(file))?;
+    let maas = site.first.maas_url.trim_end_matches('/');
+    let curl = Program::new("curl")
+        .args(["--silent", "--show-error", "--fail-with-body", "--noproxy", "*", "--max-time", "20", "--header", "@-"])
+        .args(more)
+        .arg(format!("{maas}/api/2.0/{path}"))
+        .stdin(header)
+        .netns(site.site_netns());
+    curl.run(evidence, label).await
+}
+
+/// The site's engineer puts a public key into MAAS, which hands it to every machine it deploys for that user: the way into
+/// machines whose own user-data names no key.
+pub(crate) async fn give_key(site: &Site, evidence: &Evidence) -> Result<(), Failure> {
+    let key = format!("key@{}", site.first.files.ssh_public_key.display());
+    let ran = call(site, evidence, "maas-ssh-key", "account/prefs/sshkeys/", &["--data-urlencode", &key]).await?;
+    let known = ran.out.contains("already been added");
+    if known { Ok(()) } else { ran.ok("MAAS to take the public key").map(drop) }
+}
+
 impl Scene {
     /// Everything that happened to machines so far, oldest first.
     pub(crate) async fn maas_events(&self) -> Result<Vec<Event>, Failure> {
-        let file = &self.site.first.files.maas_api_key;
-        let key = std::fs::read_to_string(file)
-            .map_err(|error| Failure::new("MAAS's API key", format!("{}: {error}", file.display())))?;
-        let header = signature(&key, SystemClock.now())
-            .ok_or_else(|| Failure::new("MAAS's API key of three parts", "another form").read(file))?;
-        let maas = self.site.first.maas_url.trim_end_matches('/');
-        let curl = Program::new("curl")
-            .args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "20", "--header", "@-"])
-            .arg(format!("{maas}/api/2.0/events/?op=query&level=DEBUG&limit=1000"))
-            .stdin(header)
-            .netns(self.site.site_netns());
-        let ran = self.run("maas-events", curl).await?.ok("MAAS's events")?;
+        let path = "events/?op=query&level=DEBUG&limit=1000";
+        let ran = call(&self.site, &self.evidence, "maas-events", path, &[]).await?.ok("MAAS's events")?;
         let mut events: Events = serde_json::from_str(&ran.out)
             .map_err(|error| Failure::new("MAAS's events", error.to_string()).read(&ran.log))?;
         events.events.reverse();

@@ -4,7 +4,7 @@ use super::{
     artifacts, cluster, computer,
     evidence::Evidence,
     failure::Failure,
-    faults, give_back, kills, one_node, partition,
+    faults, give_back, kills, maas, one_node, partition,
     plan::{self, Scenario, Track},
     scene::Scene,
     site::{Programs, Site},
@@ -146,7 +146,14 @@ impl Run<'_> {
             track.serve.iter().map(|word| (*word).to_owned()).chain(self.options.serve.iter().cloned()).collect();
         let artifacts = ["--artifacts".to_owned(), self.options.artifacts.display().to_string()];
         let serve = [artifacts.to_vec(), serve].concat();
-        Site::raise(track.site, track.way_out, &serve, self.programs.clone(), &evidence, state).await
+        let site = Site::raise(track.site, track.way_out, &serve, self.programs.clone(), &evidence, state).await?;
+        match maas::give_key(&site, &evidence).await {
+            Ok(()) => Ok(site),
+            Err(failure) => {
+                let _ = site.lower().await;
+                Err(failure)
+            }
+        }
     }
 
     async fn scenarios(&self, rank: usize, track: &Track, site: &Arc<Site>, turn: Turn) -> Vec<Row> {
