@@ -5,15 +5,20 @@ use crate::{
     mark, observe,
     plan::{Action, words},
 };
-use ferrogate_maas::Release;
+use ferrogate_maas::{EventFilter, Release, types::Event};
 use ferrogate_model::{SystemId, cluster::CONTROL_PLANE_POOL, state::Severity};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+
+/// How many of a failed machine's events are told.
+const LAST_EVENTS: u16 = 4;
 
 /// A machine to give back.
 struct Leaver<'a> {
     machine: &'a SystemId,
     why: &'a str,
     cool: bool,
+    /// What MAAS told of it last, where it failed; empty where that is not known.
+    last_words: String,
 }
 
 /// Gives back everything the plan says.
@@ -40,7 +45,7 @@ pub(super) async fn release(hands: &Hands<'_>) -> Report {
                 continue;
             }
         }
-        leavers.push(Leaver { machine, why, cool: *cool });
+        leavers.push(Leaver { machine, why, cool: *cool, last_words: String::new() });
     }
     if leavers.is_empty() {
         return report;
@@ -53,6 +58,9 @@ pub(super) async fn release(hands: &Hands<'_>) -> Report {
         }
     };
     leavers.retain(|leaver| marked.iter().any(|machine| machine.system_id == *leaver.machine));
+    for leaver in leavers.iter_mut().filter(|leaver| leaver.cool) {
+        leaver.last_words = last_words(hands, leaver.machine).await;
+    }
     report.changed = true;
     if let Some(done) = together(hands, &leavers).await {
         report.merge(done);
@@ -126,7 +134,34 @@ fn told(report: Report, hands: &Hands<'_>, leaver: &Leaver<'_>) -> Report {
     let name = hands.name(leaver.machine);
     let (severity, reason) =
         if leaver.cool { (Severity::Warning, "MachineReplaced") } else { (Severity::Info, "MachineGivenBack") };
-    report.event(severity, reason, format!("{name} is given back: {}", leaver.why), Some(leaver.machine))
+    let message = format!("{name} is given back: {}{}", leaver.why, leaver.last_words);
+    report.event(severity, reason, message, Some(leaver.machine))
+}
+
+/// The newest events of a machine, oldest first: a machine that never boots shows where it stopped, and one that never
+/// started shows nothing after its power was switched on.
+async fn last_words(hands: &Hands<'_>, machine: &SystemId) -> String {
+    let filter = EventFilter {
+        ids: vec![machine.clone()],
+        level: Some("INFO".into()),
+        limit: Some(LAST_EVENTS),
+        ..EventFilter::default()
+    };
+    // What cannot be read is not waited for.
+    let Ok(page) = hands.engine.maas().events(&filter).await else { return String::new() };
+    let told: Vec<String> = page.events.iter().rev().map(event_in_words).collect();
+    if told.is_empty() {
+        return String::new();
+    }
+    format!("; the last MAAS knows of it: {}; look at its console and power control in MAAS", told.join(", then "))
+}
+
+fn event_in_words(event: &Event) -> String {
+    let text = match event.description.as_str() {
+        "" => event.kind.clone(),
+        description => format!("{} ({description})", event.kind),
+    };
+    format!("`{}`", text.chars().take(120).collect::<String>())
 }
 
 /// MAAS keeps 255 characters.

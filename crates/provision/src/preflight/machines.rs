@@ -124,9 +124,15 @@ fn too_few(place: &Place<'_>, missing: &[usize], free: &[types::Machine]) -> Che
 }
 
 fn near_misses(place: &Place<'_>, pool: &PoolSpec, free: &[types::Machine]) -> String {
-    let near: Vec<String> = free
-        .iter()
-        .filter(|record| !fit::fits(pool, &observe::machine(record), place.release))
+    let mut others: Vec<&types::Machine> =
+        free.iter().filter(|record| !fit::fits(pool, &observe::machine(record), place.release)).collect();
+    // A machine in the right place that is only too small tells more than one that was never meant.
+    others.sort_by_key(|record| {
+        let machine = observe::machine(record);
+        (machine.resource_pool != pool.resource_pool, !pool.zones.is_empty() && !pool.zones.contains(&machine.zone))
+    });
+    let near: Vec<String> = others
+        .into_iter()
         .take(5)
         .map(|record| format!("{} does not fit: {}", record.hostname, why_not(place, pool, record)))
         .collect();
@@ -141,14 +147,14 @@ fn why_not(place: &Place<'_>, pool: &PoolSpec, record: &types::Machine) -> Strin
     if !pool.zones.is_empty() && !pool.zones.contains(&machine.zone) {
         return format!("zone {}", machine.zone);
     }
-    if pool.min_cpu.is_some_and(|least| machine.cpu_count < least) {
-        return format!("{} CPU", machine.cpu_count);
+    if let Some(least) = pool.min_cpu.filter(|least| machine.cpu_count < *least) {
+        return format!("{} CPU, {least} are needed", machine.cpu_count);
     }
-    if pool.min_memory_mib.is_some_and(|least| machine.memory_mib < least) {
-        return format!("{} MiB of memory", machine.memory_mib);
+    if let Some(least) = pool.min_memory_mib.filter(|least| machine.memory_mib < *least) {
+        return format!("{} MiB of memory, {least} are needed", machine.memory_mib);
     }
-    if pool.min_disk_gib.is_some_and(|least| machine.disk_bytes < least.saturating_mul(GIB)) {
-        return format!("{} GiB of disk", machine.disk_bytes / GIB);
+    if let Some(least) = pool.min_disk_gib.filter(|least| machine.disk_bytes < least.saturating_mul(GIB)) {
+        return format!("{} GiB of disk, {least} are needed", machine.disk_bytes / GIB);
     }
     if let Some(tag) = pool.tags.iter().find(|tag| !machine.tags.contains(tag)) {
         return format!("no tag `{tag}`");

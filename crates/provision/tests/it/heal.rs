@@ -34,7 +34,23 @@ async fn a_machine_that_fails_to_install_is_named_cools_down_and_is_replaced() {
     let replaced = told(&passes, "MachineReplaced");
     assert_eq!(replaced.len(), 1);
     assert!(replaced[0].contains(&bad.hostname) && replaced[0].contains("failed to install"), "{replaced:?}");
+    assert!(replaced[0].contains("the last MAAS knows of it: `") && replaced[0].contains("Failed"), "{replaced:?}");
     assert_eq!(memory.cooling[&bad.system_id].hostname, bad.hostname);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_never_boots_is_named_with_the_last_maas_knows_of_it_and_another_is_taken() {
+    let world = World::new(spec(1)).await;
+    let bad = world.maas.machines().into_iter().find(|machine| machine.pool == "workers" && machine.status == "Ready");
+    let bad = bad.unwrap();
+    world.maas.faults().machine(bad.hostname.clone(), MachineFault::NeverReports);
+    let passes = world.converge(&world.engine(), &mut Memory::default()).await;
+    world.assert_complete();
+    let replaced = told(&passes, "MachineReplaced");
+    assert_eq!(replaced.len(), 1);
+    let start = format!("{} is given back: MAAS failed to install it: ", bad.hostname);
+    assert!(replaced[0].starts_with(&start) && replaced[0].contains("timed out"), "{replaced:?}");
+    assert!(replaced[0].contains("; the last MAAS knows of it: `") && replaced[0].contains("console"), "{replaced:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,6 +97,21 @@ async fn too_few_machines_are_refused_with_what_does_not_fit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_whose_disk_is_too_small_is_named_with_what_it_has_and_what_it_needs() {
+    let world = World::new(spec(1)).await;
+    let mut spec = gateway_spec(1);
+    spec.control_plane.min_disk_gib = Some(100_000);
+    let machines = check(&world, &spec, None, &Plane(Ok(world.clock.now()))).await;
+    let machines = find(&machines, "machines");
+    assert_eq!(machines.status, Status::Fail);
+    // Those of the right pool first, although others are smaller.
+    let first = machines.seen.split("; ").last().unwrap();
+    let name = first.split(' ').next().unwrap();
+    assert_eq!(world.maas.machine(name).unwrap().pool, "default", "{machines:?}");
+    assert!(first.contains(" does not fit: ") && first.contains(" GiB of disk, 100000 are needed"), "{machines:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn ranges_that_overlap_and_images_that_are_missing_are_named() {
     let world = World::new(spec(1)).await;
     let mut spec = gateway_spec(1);
