@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 /// Where programs are looked for that are named without a path, as systemd and cloud-init do.
 const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// Programs of the stock image that are simulated.
-const STOCK: [&str; 9] = ["curl", "sha256sum", "install", "systemctl", "mkdir", "chmod", "ln", "true", "false"];
+const STOCK: [&str; 10] =
+    ["curl", "sha256sum", "install", "systemctl", "mkdir", "chmod", "ln", "sync", "true", "false"];
 /// Where the stock image has its programs (`/bin` and `/sbin` are links).
 const STOCK_FOLDERS: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 /// What a shell answers for a program that is not there.

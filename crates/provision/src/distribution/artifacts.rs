@@ -45,14 +45,22 @@ pub(super) enum Place {
     },
 }
 
-/// Adds the unit and the checksums it needs. Everything is downloaded and checked before anything is installed; then comes
-/// `start`, line by line. A first argument that begins with `-` may fail.
+/// What is done after everything was installed, line by line. A first argument that begins with `-` may fail.
+#[derive(Default)]
+pub(super) struct Steps {
+    /// Done again after a power cut, until all of it has succeeded once.
+    pub(super) prepare: &'static [&'static [&'static str]],
+    /// Done once; what it starts must start by itself at the next boot.
+    pub(super) start: &'static [&'static [&'static str]],
+}
+
+/// Adds the unit and the checksums it needs. Everything is downloaded and checked before anything is installed.
 pub(super) fn add_node_unit(
     config: &mut CloudConfig,
     base: &Url,
     own_ca: bool,
     fetches: &[Fetch<'_>],
-    start: &[&[&str]],
+    steps: &Steps,
 ) -> Result<(), RenderError> {
     let mut unit = Unit::default()
         .section("Unit")
@@ -97,13 +105,21 @@ pub(super) fn add_node_unit(
             }
         };
     }
-    for line in start {
+    for line in steps.prepare {
         unit = unit.exec(*line);
     }
-    let unit = unit.exec(marker(DONE)).section("Install").set("WantedBy", "multi-user.target");
+    // A power cut must not leave half a program behind a mark that says it is whole.
+    unit = unit.exec(SYNC).exec(marker(DONE)).exec(SYNC);
+    for line in steps.start {
+        unit = unit.exec(*line);
+    }
+    let unit = unit.section("Install").set("WantedBy", "multi-user.target");
     config.file(&format!("/etc/systemd/system/{NODE_UNIT}"), Mode::Public, unit.text());
     Ok(())
 }
+
+/// Has everything that was written on the disk.
+pub(super) const SYNC: [&str; 1] = ["/usr/bin/sync"];
 
 /// Makes the empty file that says that something was done.
 pub(super) const fn marker(path: &str) -> [&str; 6] {

@@ -4,7 +4,7 @@ mod virtual_address;
 
 use super::{
     API_PORT, API_SERVER_NAME, Distribution, Node, RenderError, Role,
-    artifacts::{Fetch, PROXY_ENV, Place, add_node_unit},
+    artifacts::{Fetch, PROXY_ENV, Place, Steps, add_node_unit},
     base, gateway,
 };
 use crate::{
@@ -59,7 +59,10 @@ impl Distribution for K3s {
             &desired.artifacts_url,
             desired.plane_ca_pem.is_some(),
             &fetches(desired, files, binary, role),
-            &[&["/usr/bin/systemctl", "enable", "--now", "--no-block", SERVICE]],
+            &Steps {
+                prepare: &[&["/usr/bin/systemctl", "enable", SERVICE]],
+                start: &[&["/usr/bin/systemctl", "start", "--no-block", SERVICE]],
+            },
         )?;
         Ok(config)
     }

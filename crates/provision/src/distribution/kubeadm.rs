@@ -78,7 +78,7 @@ impl Distribution for Kubeadm {
         let place = Place::Unpack { without: not_needed(images, desired.kind, role, shared.is_some()) };
         let mut fetches = vec![Fetch { artifact: bundle, name: "kubeadm.tar".into(), place }];
         fetches.extend(gateway_image(desired, files));
-        add_node_unit(&mut config, &desired.artifacts_url, own_ca, &fetches, steps::AFTER_UNPACKING)?;
+        add_node_unit(&mut config, &desired.artifacts_url, own_ca, &fetches, &steps::AFTER_UNPACKING)?;
         Ok(config)
     }
 

@@ -10,7 +10,7 @@ use crate::{
     cloud_config::{CloudConfig, Mode},
     distribution::{
         Role,
-        artifacts::{PROXY_ENV, marker},
+        artifacts::{PROXY_ENV, SYNC, Steps, marker},
     },
     units::Unit,
 };
@@ -24,10 +24,15 @@ const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const KUBEADM: &str = "/usr/local/bin/kubeadm";
 
 /// After the bundle has been unpacked.
-pub(super) const AFTER_UNPACKING: &[&[&str]] = &[
+pub(super) const AFTER_UNPACKING: Steps = Steps { prepare: PREPARE, start: START };
+
+const PREPARE: &[&[&str]] = &[
     // Modules that are part of the kernel cannot be loaded.
     &["-/usr/bin/systemctl", "restart", "systemd-modules-load.service"],
     &[SYSTEMCTL, "restart", "systemd-sysctl.service"],
+    // containerd does not see that a power cut left an image half unpacked; nothing is there yet that is worth keeping.
+    &["-/usr/bin/systemctl", "stop", "containerd.service"],
+    &["/usr/bin/rm", "--recursive", "--force", "/var/lib/containerd"],
     &[SYSTEMCTL, "enable", "--now", "containerd.service"],
     // What was imported is removed; what is left could not be.
     &[
@@ -41,8 +46,6 @@ pub(super) const AFTER_UNPACKING: &[&[&str]] = &[
         "k8s.io",
         "images",
         "import",
-        // When a container of it starts is early enough; most nodes never start most of them.
-        "--no-unpack",
         "{}",
         ";",
         "-delete",
@@ -50,8 +53,10 @@ pub(super) const AFTER_UNPACKING: &[&[&str]] = &[
     &["/usr/bin/find", IMAGES, "-name", "*.tar", "-exec", "/usr/bin/false", "{}", "+"],
     // It starts by itself once kubeadm has told it how.
     &[SYSTEMCTL, "enable", "kubelet.service"],
-    &[SYSTEMCTL, "enable", "--now", "--no-block", "ferrogate-kubeadm.service"],
+    &[SYSTEMCTL, "enable", "ferrogate-kubeadm.service"],
 ];
+
+const START: &[&[&str]] = &[&[SYSTEMCTL, "start", "--no-block", "ferrogate-kubeadm.service"]];
 
 /// Adds containerd, the kubelet and our own units.
 pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, role: &Role) {
@@ -75,6 +80,10 @@ pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, role: &Role)
 fn containerd_settings(pause: &str) -> String {
     format!(
         "version = 3
+
+[plugins.'io.containerd.cri.v1.images']
+  # A power cut must not leave half an image that counts as whole.
+  image_pull_with_sync_fs = true
 
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = '{pause}'
@@ -170,9 +179,9 @@ fn join(role: &Role) -> Unit {
     }
     unit.exec([KUBEADM, command, "--config", CONFIG])
         // What kubeadm wrote is on the disk before it is said to be.
-        .exec(["/usr/bin/sync"])
+        .exec(SYNC)
         .exec(marker(JOINED))
-        .exec(["/usr/bin/sync"])
+        .exec(SYNC)
 }
 
 /// A further server that was cut off after it became a member of etcd. kubeadm would refuse it, because its own kubelet has
@@ -188,9 +197,9 @@ fn resume() -> Unit {
         .set("Environment", "HOME=/root")
         .set("TimeoutStartSec", "1800")
         .exec([KUBEADM, "join", "--config", CONFIG, "--skip-phases", "kubelet-start,kubelet-wait-bootstrap"])
-        .exec(["/usr/bin/sync"])
+        .exec(SYNC)
         .exec(marker(JOINED))
-        .exec(["/usr/bin/sync"])
+        .exec(SYNC)
 }
 
 fn membership(role: &Role) -> Unit {
