@@ -5,7 +5,6 @@ use crate::{
     cloud_config::{CloudConfig, Mode},
     desired::{Desired, Kind},
     distribution::{API_PORT, API_SERVER_NAME, Node, Role, base},
-    mark,
     yaml::block,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -138,8 +137,6 @@ impl Configuration<'_> {
         }
         let mut names: Vec<String> =
             [API_SERVER_NAME, self.node.name.as_str(), self.node.fqdn].map(str::to_owned).to_vec();
-        // The name is known before there is an address behind it: one server may become three.
-        names.push(mark::endpoint_fqdn(&desired.cluster, &desired.name, &spec.domain));
         names.extend(self.names.iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
         json!({
             "apiVersion": API,
