@@ -65,13 +65,18 @@ async fn call(site: &Site, evidence: &Evidence, label: &str, path: &str, more: &
     curl.run(evidence, label).await
 }
 
-/// The site's engineer puts a public key into MAAS, which hands it to every machine it deploys for that user: the way into
-/// machines whose own user-data names no key.
-pub(crate) async fn give_key(site: &Site, evidence: &Evidence) -> Result<(), Failure> {
+/// What the site's engineer does in MAAS before anybody comes. A public key: MAAS hands it to every machine it deploys for
+/// that user, which is the way into machines whose own user-data names no key. And the setting that disks are erased when a
+/// machine is given back.
+pub(crate) async fn prepare(site: &Site, evidence: &Evidence) -> Result<(), Failure> {
     let key = format!("key@{}", site.first.files.ssh_public_key.display());
     let ran = call(site, evidence, "maas-ssh-key", "account/prefs/sshkeys/", &["--data-urlencode", &key]).await?;
-    let known = ran.out.contains("already been added");
-    if known { Ok(()) } else { ran.ok("MAAS to take the public key").map(drop) }
+    if !ran.out.contains("already been added") {
+        ran.ok("MAAS to take the public key")?;
+    }
+    let setting = ["--data", "name=enable_disk_erasing_on_release", "--data", "value=true"];
+    let ran = call(site, evidence, "maas-erase", "maas/?op=set_config", &setting).await?;
+    ran.ok("MAAS to take the setting that disks are erased").map(drop)
 }
 
 impl Scene {

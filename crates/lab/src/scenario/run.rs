@@ -147,7 +147,7 @@ impl Run<'_> {
         let artifacts = ["--artifacts".to_owned(), self.options.artifacts.display().to_string()];
         let serve = [artifacts.to_vec(), serve].concat();
         let site = Site::raise(track.site, track.way_out, &serve, self.programs.clone(), &evidence, state).await?;
-        match maas::give_key(&site, &evidence).await {
+        match maas::prepare(&site, &evidence).await {
             Ok(()) => Ok(site),
             Err(failure) => {
                 let _ = site.lower().await;
