@@ -21,7 +21,7 @@ const IMAGES: &str = "var/lib/ferrogate-node/images";
 /// Level of compression: programs hardly get smaller above it, and take twice as long.
 const LEVEL: &str = "-3";
 /// Images that only servers run; agents do not even unpack them.
-const OF_SERVERS: &[&str] = &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kube-vip"];
+const OF_SERVERS: &[&str] = &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "shared-address"];
 
 /// The bundle in the cache.
 pub(super) struct Bundle {
@@ -40,6 +40,7 @@ pub(super) fn build(cache: &Cache, programs: &All, tree: &Tree) -> Result<Bundle
         .text("images", &images::RECIPE.to_string())
         .text("programs", &programs.bundle_keys())
         .text("tree", &tree.key)
+        .text("of servers", &OF_SERVERS.join(" "))
         .digits();
     let folder = cache.artifact(&STEP, &key, |workshop| {
         images::node(programs, &tree.folder, workshop.scratch())?;

@@ -12,21 +12,19 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// # Errors
 /// When apt knows no Debian archive.
 pub(super) fn mirror() -> Result<String> {
-    let targets = answer(
-        Command::new("apt-get").args(["indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Identifier: Packages"]),
-        "asking apt for its mirror",
-    )?;
-    choose(&targets).context(
-        "apt knows no Debian archive: name the mirror with --debian-mirror, or add a Debian suite to apt's sources and run apt-get update",
+    // Says what an update would fetch and fetches nothing; it works before the first update too.
+    let uris = answer(Command::new("apt-get").args(["update", "--print-uris"]), "asking apt for its mirror")?;
+    choose(&uris).context(
+        "apt knows no Debian archive: name the mirror with --debian-mirror, or add a Debian suite to apt's sources",
     )
 }
 
 /// The first archive with a plain Debian suite; updates, security and backports live elsewhere or are not whole.
-fn choose(targets: &str) -> Option<String> {
-    targets.lines().find_map(|line| {
-        let (address, suite) = line.split_once(' ')?;
-        let address = address.trim_end_matches('/');
-        (address.ends_with("/debian") && !suite.contains(['-', '/'])).then(|| address.to_owned())
+fn choose(uris: &str) -> Option<String> {
+    uris.lines().find_map(|line| {
+        let (archive, rest) = line.strip_prefix('\'')?.split_once("/dists/")?;
+        let (suite, _) = rest.split_once("/InRelease")?;
+        (archive.ends_with("/debian") && !suite.contains(['-', '/'])).then(|| archive.to_owned())
     })
 }
 
@@ -76,9 +74,11 @@ mod tests {
 
     #[test]
     fn the_mirror_is_the_archive_with_a_plain_suite() {
-        let targets = "http://packages.example.test/cloud cloud-sdk\nhttp://deb.example.test/debian-security/ trixie-security\n\
-            http://deb.example.test/debian/ trixie-updates\nhttp://deb.example.test/debian/ trixie\n";
-        assert_eq!(choose(targets).as_deref(), Some("http://deb.example.test/debian"));
-        assert_eq!(choose("http://archive.example.test/ubuntu noble\n"), None);
+        let uris = "'http://packages.example.test/cloud/dists/cloud-sdk/InRelease' a_InRelease 0 \n\
+            'http://deb.example.test/debian-security/dists/trixie-security/InRelease' b_InRelease 0 \n\
+            'http://deb.example.test/debian/dists/trixie-updates/InRelease' c_InRelease 0 \n\
+            'http://deb.example.test/debian/dists/trixie/InRelease' d_InRelease 0 \n";
+        assert_eq!(choose(uris).as_deref(), Some("http://deb.example.test/debian"));
+        assert_eq!(choose("'http://archive.example.test/ubuntu/dists/noble/InRelease' a_InRelease 0 \n"), None);
     }
 }
