@@ -119,7 +119,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>, say: impl Fn(
 async fn start(options: Options, say: &impl Fn(&str)) -> Result<Site, HostError> {
     let namespaces = netns::namespaces(&options.site)?;
     let folder = Folder::new(&options.site);
-    for path in [folder.machines(), folder.plane(), folder.edge()] {
+    for path in [folder.machines(), folder.plane(), folder.edge(), folder.installer()] {
         keys::make_folder(&path)?;
     }
     let artifacts = match options.backend {

@@ -81,6 +81,12 @@ impl Folder {
         self.root.join("config.toml")
     }
 
+    /// Where `ferrogate install` keeps its state, when it is run by way of the lab.
+    #[must_use]
+    pub fn installer(&self) -> PathBuf {
+        self.root.join("installer")
+    }
+
     /// API key of MAAS's administrator.
     #[must_use]
     pub fn maas_api_key(&self) -> PathBuf {

@@ -150,7 +150,7 @@ fn environment(status: &Status, place: Place) -> Vec<(&'static str, OsString)> {
     let mut set: Vec<(&'static str, OsString)> =
         vec![("PATH", path), ("FERROGATE_CONFIG", files.cli_config.clone().into())];
     if place == Place::Site {
-        let state = Folder::new(&status.site).root().join("installer");
+        let state = Folder::new(&status.site).installer();
         set.extend([
             ("FERROGATE_ENDPOINT", OsString::from(&status.plane_url)),
             ("FERROGATE_FINGERPRINT", OsString::from(&status.plane_fingerprint)),
