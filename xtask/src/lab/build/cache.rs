@@ -128,8 +128,29 @@ fn names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Removes a folder of ours. A tool that was killed may have left the computer's own /dev or /sys mounted in it: what is
+/// mounted is never gone into.
 fn remove(folder: &Path) -> Result<()> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").context("reading what is mounted")?;
+    if let Some(mount) = mounted_below(&mounts, folder) {
+        bail!(
+            "{} is still mounted, so {} is not removed; when the tool that mounted it has ended: umount {}",
+            mount.display(),
+            folder.display(),
+            mount.display()
+        );
+    }
     std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))
+}
+
+/// The first mount in or below a folder.
+fn mounted_below(mounts: &str, folder: &Path) -> Option<PathBuf> {
+    mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(1))
+        // The kernel writes a blank as its octal number.
+        .map(|place| PathBuf::from(place.replace("\\040", " ")))
+        .find(|place| place.starts_with(folder))
 }
 
 #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
@@ -169,6 +190,14 @@ fn lock(path: &Path) -> Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mount_below_a_folder_is_found() {
+        let mounts = "sysfs /sys sysfs ro 0 0\nsysfs /cache/my\\040kernel-1/tree/sys sysfs ro 0 0\n";
+        let found = mounted_below(mounts, Path::new("/cache/my kernel-1"));
+        assert_eq!(found.as_deref(), Some(Path::new("/cache/my kernel-1/tree/sys")));
+        assert_eq!(mounted_below(mounts, Path::new("/cache/my kernel")), None);
+    }
 
     #[test]
     fn only_what_a_build_made_is_pruned() {

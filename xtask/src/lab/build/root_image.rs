@@ -96,7 +96,9 @@ pub(super) fn tree(cache: &Cache, mirror: &str) -> Result<Tree> {
     let packages = PACKAGES.join(",");
     let key = Key::new(TREE.name, TREE_RECIPE).text("suite", SUITE).text("packages", &packages).digits();
     let folder = cache.artifact(&TREE, &key, |workshop| {
-        let mut command = Command::new("mmdebstrap");
+        // It mounts /dev, /proc and /sys into the tree. In namespaces of its own these are gone with it, however it ends.
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "mmdebstrap"]);
         command.args(["--mode=root", "--variant=minbase", "--format=directory"]);
         command.args(["--aptopt=Acquire::Languages \"none\"", "--aptopt=APT::Install-Recommends \"false\""]);
         for folder in LEFT_OUT {
