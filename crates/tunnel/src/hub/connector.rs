@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use ferrogate_model::GatewayId;
+use ferrogate_model::{GatewayId, NodeId};
 use ferrogate_net::{BoxIo, ConnectError, ConnectFailure, Connector, Target};
 use std::{
     fmt, io,
@@ -30,6 +30,10 @@ use tokio::{
 const LONGEST_HOST: usize = 253;
 /// Of a connection's deadline, the part the gateway does not get: its answer must be here before the deadline.
 const ANSWER_SHARE: u32 = 10;
+
+/// How long the answer of one node is waited for where another could be asked: a node that has just lost its power does not
+/// say so, and is taken for dead only after some pings.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Connections through one gateway.
 struct GatewayConnector {
@@ -73,14 +77,24 @@ impl Connector for GatewayConnector {
             fail(ConnectFailure::Budget, "as many connections as the gateway may carry are open already".into())
         })?;
         let trace_id = format!("{:016x}", rand::random::<u64>());
-        let mut broken: Option<(CarrierId, String)> = None;
+        let mut broken: Option<((NodeId, CarrierId), String)> = None;
         for _ in 0..2 {
             let not = broken.as_ref().map(|(id, _)| *id);
             let Some((carrier, handle)) = self.carrier(not, until).await else {
                 let detail = broken.map_or_else(|| "no node of the gateway is connected".to_owned(), |(_, why)| why);
                 return Err(fail(ConnectFailure::NoCarrier, detail));
             };
-            match self.open(&handle, target, until, &trace_id).await {
+            let may_ask_another = not.is_none() && self.inner.roster().has_another(self.gateway, carrier.0);
+            let opening = self.open(&handle, target, until, &trace_id);
+            let opened = if may_ask_another {
+                // Half of what is left at most, so that the other has its time too.
+                let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()) / 2);
+                let unanswered = |_| Err(Tried::Unanswered(format!("a node did not answer within {patience:?}")));
+                tokio::time::timeout(patience, opening).await.unwrap_or_else(unanswered)
+            } else {
+                opening.await
+            };
+            match opened {
                 Ok(stream) => {
                     tracing::debug!(trace_id, gateway = %self.gateway, %target, "opened a connection");
                     return Ok(Box::new(TunnelStream { stream, stalled: None, _permit: permit }));
@@ -99,15 +113,15 @@ impl Connector for GatewayConnector {
 
 impl GatewayConnector {
     /// The best carrier; waits a little where there is none: gateways reconnect within seconds.
-    async fn carrier(&self, not: Option<CarrierId>, until: Instant) -> Option<(CarrierId, Handle)> {
+    async fn carrier(&self, not: Option<(NodeId, CarrierId)>, until: Instant) -> Option<((NodeId, CarrierId), Handle)> {
         let patience = until.min(Instant::now() + self.inner.options.carrier_wait);
         let mut changed = self.inner.changed.subscribe();
         loop {
             changed.borrow_and_update();
             let load = |handle: &Handle| handle.opener.activity().streams();
             let picked = self.inner.roster().pick(self.gateway, self.kind, not, load);
-            if let Some((_, carrier, handle)) = picked {
-                return Some((carrier, handle));
+            if let Some((node, carrier, handle)) = picked {
+                return Some(((node, carrier), handle));
             }
             tokio::time::timeout_at(patience, changed.changed()).await.ok()?.ok()?;
         }

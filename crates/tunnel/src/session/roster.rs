@@ -164,21 +164,31 @@ impl<T: Clone> Roster<T> {
     }
 
     /// The carrier a new stream takes: one that is not being replaced, of the wanted kind, with the least load, in
-    /// that order. `not` was tried already.
+    /// that order. `not` was tried already; another node's comes before another of the same node, which may be gone.
     pub(crate) fn pick(
         &self,
         gateway: GatewayId,
         kind: CarrierKind,
-        not: Option<CarrierId>,
+        not: Option<(NodeId, CarrierId)>,
         load: impl Fn(&T) -> usize,
     ) -> Option<(NodeId, CarrierId, T)> {
         self.nodes
             .iter()
             .filter(|(_, node)| node.gateway == gateway)
             .flat_map(|(id, node)| node.carriers.iter().map(move |carrier| (*id, carrier)))
-            .filter(|(_, carrier)| carrier.usage != Use::Closed && Some(carrier.id) != not)
-            .min_by_key(|(_, carrier)| (carrier.usage, carrier.kind != kind, load(&carrier.handle), carrier.id))
+            .filter(|(_, carrier)| carrier.usage != Use::Closed && not.is_none_or(|(_, not)| carrier.id != not))
+            .min_by_key(|(id, carrier)| {
+                let is_tried = not.is_some_and(|(node, _)| node == *id);
+                (is_tried, carrier.usage, carrier.kind != kind, load(&carrier.handle), carrier.id)
+            })
             .map(|(node, carrier)| (node, carrier.id, carrier.handle.clone()))
+    }
+
+    /// Whether a new stream of the gateway could take another node than this one.
+    pub(crate) fn has_another(&self, gateway: GatewayId, than: NodeId) -> bool {
+        self.nodes.iter().any(|(id, node)| {
+            node.gateway == gateway && *id != than && node.carriers.iter().any(|carrier| carrier.usage != Use::Closed)
+        })
     }
 
     /// The connected nodes.

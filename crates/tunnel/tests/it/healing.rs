@@ -1,14 +1,16 @@
 //! What breaks comes back by itself.
 
 use crate::support::{
-    DEADLINE, PLANE, World, echo, eventually, exchange, open,
+    DEADLINE, PLANE, World, echo, eventually, exchange,
+    gateway::{Gateway, token},
+    open,
     plane::Plane,
     proxy::{PROXY, Proxy},
     site::{ECHO, SILENT},
 };
 use ferrogate_model::proxy::ProxySettings;
 use ferrogate_net::{ConnectFailure, Target, ViaProxy};
-use ferrogate_tunnel::{AgentEnd, AgentOptions, DisconnectReason, DrainScope, HubEvent, HubOptions};
+use ferrogate_tunnel::{AgentEnd, AgentOptions, DisconnectReason, DrainScope, HubEvent, HubOptions, NodeKey};
 use std::{sync::Arc, time::Duration};
 use tokio::{io::AsyncReadExt, time::Instant};
 
@@ -201,4 +203,26 @@ async fn an_open_that_a_carrier_did_not_answer_is_tried_once_on_the_other() {
     world.network.heal(PLANE.parse().unwrap());
     assert_eq!(request.await.unwrap().unwrap(), "twice");
     drop(gateway);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_lost_its_power_holds_up_no_request_while_another_is_there() {
+    let world = World::new();
+    let plane = world.plane();
+    // The first is reached by another way, so that it alone can fall silent; among equals it is asked first.
+    let _proxy = Proxy::start(&world.network, None);
+    let proxies = ProxySettings { https: Some(format!("http://{PROXY}").parse().unwrap()), ..ProxySettings::default() };
+    let _first = world.gateway_through(Arc::new(ViaProxy::new(world.network.connector(), proxies))).await;
+    world.book.token(world.gateway, "token-2");
+    let (key, way) = (Arc::new(NodeKey::generate().unwrap()), world.network.connector());
+    let mut second = Gateway::start_with(&world.network, &world.certificates, &key, token("token-2"), way, |_| ());
+    second.connected().await;
+    eventually(DEADLINE, "both are there", async || plane.hub.nodes(world.gateway).len() == 2).await;
+    let connector = plane.hub.connector(world.gateway);
+    world.network.cut(PROXY.parse().unwrap());
+    let cut = Instant::now();
+    for number in 0..8 {
+        assert_eq!(echo(&connector, ECHO, "here").await.unwrap(), "here", "request {number} after {:?}", cut.elapsed());
+    }
+    assert!(cut.elapsed() < 60 * SECOND, "{:?}", cut.elapsed());
 }

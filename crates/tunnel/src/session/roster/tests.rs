@@ -43,7 +43,7 @@ fn a_stream_takes_the_wanted_kind_then_any_and_never_a_leaving_gateway() {
     let bulk = roster.admit(arrival(gateway, node, 1, CarrierKind::Bulk), 0, at()).unwrap().id;
     let picked = |roster: &Roster<usize>, kind, not| roster.pick(gateway, kind, not, |load| *load).map(|p| p.1);
     assert_eq!(picked(&roster, CarrierKind::Control, None), Some(control), "the kind counts more than the load");
-    assert_eq!(picked(&roster, CarrierKind::Bulk, Some(bulk)), Some(control), "the other one, when one was tried");
+    assert_eq!(picked(&roster, CarrierKind::Bulk, Some((node, bulk))), Some(control), "the other one, when one was tried");
     roster.set_use(node, control, Use::LastResort);
     assert_eq!(picked(&roster, CarrierKind::Control, None), Some(bulk));
     roster.set_use(node, bulk, Use::Closed);
@@ -51,6 +51,19 @@ fn a_stream_takes_the_wanted_kind_then_any_and_never_a_leaving_gateway() {
     roster.set_use(node, control, Use::Closed);
     assert_eq!(picked(&roster, CarrierKind::Bulk, None), None);
     assert_eq!(roster.pick(GatewayId::new(), CarrierKind::Bulk, None, |load| *load), None, "another gateway's never");
+}
+
+#[test]
+fn a_second_try_goes_to_another_node_before_another_carrier_of_the_same() {
+    let (gateway, first, second) = (GatewayId::new(), NodeId::new(), NodeId::new());
+    let mut roster = Roster::default();
+    let tried = roster.admit(arrival(gateway, first, 1, CarrierKind::Bulk), 0, at()).unwrap().id;
+    roster.admit(arrival(gateway, first, 1, CarrierKind::Control), 0, at()).unwrap();
+    assert!(!roster.has_another(gateway, first));
+    assert_eq!(roster.pick(gateway, CarrierKind::Bulk, Some((first, tried)), |load| *load).unwrap().0, first);
+    roster.admit(arrival(gateway, second, 1, CarrierKind::Control), 90, at()).unwrap();
+    assert!(roster.has_another(gateway, first));
+    assert_eq!(roster.pick(gateway, CarrierKind::Bulk, Some((first, tried)), |load| *load).unwrap().0, second);
 }
 
 proptest! {
