@@ -43,6 +43,7 @@ pub(crate) fn demo(args: &[String]) -> Result<()> {
 }
 
 /// All tests, after what they need is there.
+#[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
 pub(crate) fn test(packages: &[String], no_install: bool) -> Result<()> {
     let tiers = setup::prepare(!no_install)?;
     let mut command = cargo();
@@ -55,6 +56,13 @@ pub(crate) fn test(packages: &[String], no_install: bool) -> Result<()> {
     }
     if tiers.postgres {
         command.env("FERROGATE_TEST_POSTGRES", "require");
+    }
+    match &tiers.machines {
+        Ok(machines) => {
+            command.env("FERROGATE_LAB_KERNEL", &machines.kernel);
+            command.env("FERROGATE_LAB_ROOT_IMAGE", &machines.root_image);
+        }
+        Err(why) => eprintln!("tests of real machines are left out: {why}"),
     }
     must(&mut command, "the tests")?;
     tiers.print();

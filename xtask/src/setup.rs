@@ -1,7 +1,8 @@
 //! What the tests need beside Rust. Debian packages are installed where we are root, else named.
 
+use crate::lab::build::plain_root_image;
 use anyhow::{Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the tests found to run against.
@@ -10,18 +11,80 @@ pub(crate) struct Tiers {
     pub(crate) postgres: bool,
     /// The real `kubectl` is there.
     pub(crate) kubectl: bool,
+    /// Network namespaces, firewall, DHCP, DNS and proxy of a real site.
+    pub(crate) networks: bool,
+    /// Real machines, or why there are none.
+    pub(crate) machines: Result<Machines, String>,
+}
+
+/// What real machines boot.
+pub(crate) struct Machines {
+    /// A User Mode Linux kernel.
+    pub(crate) kernel: PathBuf,
+    /// The disk that they start from.
+    pub(crate) root_image: PathBuf,
 }
 
 impl Tiers {
     #[expect(clippy::print_stdout, reason = "this is what the person asked for")]
     pub(crate) fn print(&self) {
-        let word = |there| if there { "ran" } else { "left out: not installed" };
+        let installed = |there| if there { "ran" } else { "left out: not installed" };
+        println!("tiers:");
+        println!("  unit and contract tests, SQLite, simulated machines   ran");
+        println!("  PostgreSQL                                            {}", installed(self.postgres));
+        println!("  real kubectl                                          {}", installed(self.kubectl));
+        println!("  real networks (namespaces, firewall, DHCP, proxy)     {}", installed(self.networks));
+        match &self.machines {
+            Ok(_) => println!("  real machines (own kernel, real cloud-init)           ran"),
+            Err(why) => println!("  real machines (own kernel, real cloud-init)           left out: {why}"),
+        }
         println!(
-            "tiers: unit and contract tests on SQLite: ran; PostgreSQL: {}; real kubectl: {}",
-            word(self.postgres),
-            word(self.kubectl)
+            "  real Kubernetes on real machines                      `cargo xtask lab test`, which is not part of this"
         );
     }
+}
+
+/// Debian's own User Mode Linux kernel.
+const KERNEL: &str = "/usr/bin/linux.uml";
+/// How to tell that a package of the real networks is there, and its name.
+const NETWORKS: [(&str, &str); 4] =
+    [("ip", "iproute2"), ("nft", "nftables"), ("dnsmasq", "dnsmasq-base"), ("squid", "squid-openssl")];
+/// The same for real machines.
+const MACHINES: [(&str, &str); 5] = [
+    ("linux.uml", "user-mode-linux"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("unshare", "util-linux"),
+    ("debugfs", "e2fsprogs"),
+    ("zstd", "zstd"),
+];
+
+/// The packages of these that are not there.
+fn absent(packages: &[(&str, &'static str)]) -> Vec<&'static str> {
+    packages.iter().filter(|(program, _)| !has_system_program(program)).map(|(_, package)| *package).collect()
+}
+
+/// Whether a program is found, also where root's `PATH` does not lead.
+fn has_system_program(name: &str) -> bool {
+    has_program(name) || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(name).exists())
+}
+
+/// Real machines need root, network cards of our own, and what Debian has for them.
+fn machines() -> Result<Machines, String> {
+    if std::env::consts::ARCH != "x86_64" {
+        return Err(format!("User Mode Linux runs on x86-64, this is {}", std::env::consts::ARCH));
+    }
+    if !is_root() {
+        return Err("not root".into());
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        return Err("there is no /dev/net/tun".into());
+    }
+    let missing = [absent(&NETWORKS), absent(&MACHINES)].concat();
+    if !missing.is_empty() {
+        return Err(format!("apt-get install {}", missing.join(" ")));
+    }
+    let root_image = plain_root_image().map_err(|error| format!("no root image: {error:#}"))?;
+    Ok(Machines { kernel: KERNEL.into(), root_image })
 }
 
 fn has_postgres() -> bool {
@@ -62,6 +125,10 @@ pub(crate) fn prepare(may_install: bool) -> Result<Tiers> {
     if !has_program("kubectl") {
         missing.push("kubernetes-client");
     }
+    if is_root() {
+        missing.extend(absent(&NETWORKS));
+        missing.extend(absent(&MACHINES));
+    }
     if !missing.is_empty() {
         let list = missing.join(" ");
         if may_install && is_root() && Path::new("/usr/bin/apt-get").exists() {
@@ -75,5 +142,6 @@ pub(crate) fn prepare(may_install: bool) -> Result<Tiers> {
             eprintln!("tests that need these Debian packages are left out: {list} (as root: apt-get install {list})");
         }
     }
-    Ok(Tiers { postgres: has_postgres(), kubectl: has_program("kubectl") })
+    let networks = is_root() && absent(&NETWORKS).is_empty();
+    Ok(Tiers { postgres: has_postgres(), kubectl: has_program("kubectl"), networks, machines: machines() })
 }

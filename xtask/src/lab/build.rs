@@ -77,7 +77,7 @@ pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
     let cache = Cache::open(programs::COUNT + OTHER_ARTIFACTS)?;
     let kernel = kernel::build(&cache, &mirror)?;
     let tree = root_image::tree(&cache, &mirror)?;
-    let root_image = root_image::build(&cache, &tree, &kernel)?;
+    let root_image = root_image::build(&cache, &tree, Some(&kernel))?;
     let programs = programs::build(&cache)?;
     let bundle = bundle::build(&cache, &programs, &tree)?;
     let web_image = bundle::web(&cache, &programs, &tree)?;
@@ -109,6 +109,17 @@ pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
     }
     eprintln!("the lab's artifacts are there after {}", workshop::spoken(started.elapsed()));
     Ok(artifacts)
+}
+
+/// Makes a disk that a kernel of somebody else's boots, such as the one that Debian packs. What the tests of real machines
+/// need, in a minute and from Debian's packages alone.
+///
+/// # Errors
+/// When a tool is missing or fails.
+pub(crate) fn plain_root_image() -> Result<PathBuf> {
+    let cache = Cache::open(2)?;
+    let tree = root_image::tree(&cache, &debian::mirror()?)?;
+    root_image::build(&cache, &tree, None)
 }
 
 /// Builds, and prints where everything is.
