@@ -109,11 +109,6 @@ const TRACKS: [(&str, WayOut, &[Scenario], &[&str]); 5] = [
     ("test-kills", WayOut::Nat, &[Scenario::F], &[]),
 ];
 
-/// The names of all sites that runs raise.
-pub(crate) fn sites() -> Vec<String> {
-    TRACKS.iter().map(|(site, ..)| (*site).to_owned()).collect()
-}
-
 /// What has to run for these, with what they build on. Where everything is to be given back, every site ends with that.
 pub(crate) fn tracks(only: &[Scenario]) -> Vec<Track> {
     let mut wanted: BTreeSet<Scenario> =

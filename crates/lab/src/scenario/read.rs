@@ -194,8 +194,8 @@ pub(crate) fn would_take(text: &str) -> Vec<String> {
     }) else {
         return Vec::new();
     };
-    // `amber-heron (4 CPU, 8192 MiB, 120 GiB, default), brisk-otter (…)`
-    rest.split("), ").filter_map(|part| part.split_once(" (")).map(|(name, _)| name.trim().to_owned()).collect()
+    // `amber-heron (4 CPU, 8192 MiB, 120 GiB, default); brisk-otter (…)`
+    rest.split("); ").filter_map(|part| part.split_once(" (")).map(|(name, _)| name.trim().to_owned()).collect()
 }
 
 #[cfg(test)]

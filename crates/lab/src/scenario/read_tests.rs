@@ -77,7 +77,7 @@ fn a_counter_is_found_by_its_comment() {
 
 #[test]
 fn the_machines_that_would_be_taken_are_read_from_the_checks() {
-    let text = "[+] API key                  fine\n[!] Machines                 would take 2 of 8 free: amber-heron (4 CPU, 8192 MiB, 120 GiB, default), calm-lynx (4 CPU, 16384 MiB, 160 GiB, default)\n";
+    let text = "[+] API key                  fine\n[!] Machines                 would take 2 of 8 free: amber-heron (4 CPU, 8192 MiB, 120 GiB, default); calm-lynx (4 CPU, 16384 MiB, 160 GiB, default)\n";
     assert_eq!(would_take(text), ["amber-heron", "calm-lynx"]);
     assert!(would_take("nothing").is_empty());
 }

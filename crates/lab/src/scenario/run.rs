@@ -56,7 +56,8 @@ struct Run<'a> {
 /// Runs scenarios and reports. When `cancel` is cancelled it stops everything and reports what there is.
 pub async fn run(options: &Options, cancel: &CancellationToken) -> Report {
     let begun = Instant::now();
-    let sites = plan::sites();
+    let tracks = plan::tracks(&options.only);
+    let sites: Vec<String> = tracks.iter().map(|track| track.site.to_owned()).collect();
     for found in computer::left_of(&sites) {
         say(&format!("found from before, and removed by the site that begins: {found}"));
     }
@@ -67,7 +68,6 @@ pub async fn run(options: &Options, cancel: &CancellationToken) -> Report {
         web_image: built.as_ref().and_then(|built| built.web_image.clone()),
     };
     let run = Run { options, programs, slot: Slot::default(), cancel };
-    let tracks = plan::tracks(&options.only);
     let plays = tracks.iter().enumerate().map(|(rank, track)| Box::pin(run.track(rank, track)));
     let scenarios: Vec<Row> = futures::future::join_all(plays).await.into_iter().flatten().collect();
     let left = computer::left_of(&sites);
