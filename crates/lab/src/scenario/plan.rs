@@ -97,7 +97,7 @@ pub(crate) struct Track {
 }
 
 /// Where machines fail on purpose, MAAS gives up on them sooner: a good one reports in a fraction of this.
-const IMPATIENT: &[&str] = &["--deploy-timeout", "150"];
+const IMPATIENT: &[&str] = &["--deploy-timeout", "90"];
 
 /// What shares a site. The order is that in which they get the computer: the first has a long pause in which the next two
 /// run, the fourth mostly waits while the last one runs.
