@@ -3,6 +3,7 @@
 use super::{
     failure::Failure,
     install::GATEWAY,
+    maas,
     scene::{Look, Scene},
 };
 use std::time::Duration;
@@ -36,10 +37,17 @@ pub(crate) async fn delete(scene: &Scene, kind: &str, name: &str) -> Result<(), 
 }
 
 /// MAAS, the machines and the plane have nothing of ours any more.
+///
+/// MAAS erases what was Deployed. The disk of a machine whose last deployment failed stays as it is: nobody ever ran on it.
 pub(crate) async fn gone(scene: &Scene) -> Result<(), Failure> {
+    let failed = maas::failed(&scene.maas_events().await?);
+    if !failed.is_empty() {
+        scene.say(&format!("not asked about: the disks of {}, whose last deployment failed", failed.join(", ")));
+    }
     scene
         .comes("every machine is Ready, off and wiped; no address and no name is left", WIPED, async || {
-            let left = scene.site.leftovers().await?;
+            let mut left = scene.site.leftovers().await?;
+            left.disks_with_data.retain(|machine| !failed.contains(machine));
             Ok(if left.is_empty() { Look::Come(()) } else { Look::NotYet(format!("{left:?}")) })
         })
         .await?;

@@ -19,6 +19,9 @@ const DEPLOYING: &str = "User starting deployment";
 /// A machine reported that it is deployed.
 const DEPLOYED: &str = "Image Deployed";
 
+/// A deployment, or something else, failed.
+const FAILED: &str = "Marking node failed";
+
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Event {
@@ -108,6 +111,13 @@ pub(crate) fn taken(events: &[Event]) -> BTreeMap<String, u32> {
     taken
 }
 
+/// The machines whose last deployment failed.
+pub(crate) fn failed(events: &[Event]) -> Vec<String> {
+    let ends = events.iter().filter(|event| event.kind == DEPLOYED || event.kind == FAILED);
+    let last: BTreeMap<&str, &str> = ends.map(|event| (event.hostname.as_str(), event.kind.as_str())).collect();
+    last.into_iter().filter(|(_, kind)| *kind == FAILED).map(|(name, _)| name.to_owned()).collect()
+}
+
 /// When the first of these machines was switched on for its deployment, and when the last was Deployed.
 pub(crate) fn booted(events: &[Event], machines: &[String]) -> Option<(Timestamp, Timestamp)> {
     let times = |kind: &'static str| {
@@ -145,6 +155,12 @@ mod tests {
         let (on, deployed) = booted(&events, &["amber".to_owned(), "calm".to_owned()]).unwrap();
         assert_eq!((on.as_second() % 60, deployed.as_second() % 60), (2, 25));
         assert!(booted(&events, &["other".to_owned()]).is_none());
+    }
+
+    #[test]
+    fn a_machine_that_failed_and_was_deployed_later_has_not_failed() {
+        let events = [event("amber", FAILED, 1), event("calm", FAILED, 2), event("amber", DEPLOYED, 3)];
+        assert_eq!(failed(&events), ["calm"]);
     }
 
     #[test]

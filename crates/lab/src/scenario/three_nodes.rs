@@ -16,15 +16,19 @@ const NOTICED: Duration = Duration::from_secs(120);
 const TAKEN_OVER: Duration = Duration::from_secs(90);
 /// A machine boots, Kubernetes starts, the node is Ready, the gateway on it connects.
 const BACK: Duration = Duration::from_secs(5 * 60);
-const ETCD: [&str; 8] = [
+const ETCD: [&str; 12] = [
     "sudo",
     "curl",
     "--silent",
     "--show-error",
-    "--max-time=10",
-    "--cacert=/etc/kubernetes/pki/etcd/ca.crt",
-    "--cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt",
-    "--key=/etc/kubernetes/pki/etcd/healthcheck-client.key",
+    "--max-time",
+    "10",
+    "--cacert",
+    "/etc/kubernetes/pki/etcd/ca.crt",
+    "--cert",
+    "/etc/kubernetes/pki/etcd/healthcheck-client.crt",
+    "--key",
+    "/etc/kubernetes/pki/etcd/healthcheck-client.key",
 ];
 
 /// The address of the gateway cluster's API on the installer's last page.
