@@ -9,6 +9,7 @@ mod image;
 mod launcher;
 mod leftovers;
 mod power;
+mod probe;
 mod rack;
 mod screen;
 mod settings;
@@ -16,7 +17,8 @@ pub(crate) mod sparse;
 
 pub use error::HardwareError;
 pub(crate) use image::Patch;
-pub(crate) use rack::word;
+pub(crate) use probe::INIT;
+pub(crate) use rack::{NAME_ROOM, absolute, check_path, word};
 pub use rack::{Rack, RackOptions, RunningMachine};
 #[cfg(test)]
 pub(crate) use settings::example;
@@ -44,6 +46,12 @@ pub(crate) struct Start<'a> {
 /// A way to run a kernel.
 #[async_trait]
 pub(crate) trait Hypervisor: Send + Sync + fmt::Debug {
+    /// What people call it.
+    fn name(&self) -> &'static str;
+
+    /// A command line that boots once from `image`, without changing it and without network, runs [`INIT`] and ends.
+    fn probe(&self, image: &Path) -> Vec<OsString>;
+
     /// How an argument begins that is on the command line of every machine of this rack, and of nothing else.
     fn marker(&self) -> String;
 

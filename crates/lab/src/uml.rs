@@ -4,7 +4,9 @@
 mod cow;
 mod mconsole;
 
-use crate::hardware::{HardwareError, Hypervisor, Patch, Rack, RackOptions, Start, sparse, word};
+use crate::hardware::{
+    HardwareError, Hypervisor, INIT, NAME_ROOM, Patch, Rack, RackOptions, Start, absolute, check_path, sparse, word,
+};
 use async_trait::async_trait;
 use ferrogate_model::SystemId;
 use std::{
@@ -19,10 +21,6 @@ use std::{
 
 /// How long the kernel may take to print its own help.
 const HELP: Duration = Duration::from_secs(20);
-/// The longest path of a socket (`sun_path`, without the final zero), in bytes.
-const SOCKET_PATH: usize = 107;
-/// The longest name of a machine in its socket's path, in bytes.
-const NAME_ROOM: usize = 32;
 
 /// What User Mode Linux machines are made with.
 #[derive(Clone, Debug)]
@@ -42,11 +40,10 @@ impl Rack {
     /// The kernel does not run here, the image is none, the network is not there, or a folder cannot be written.
     pub async fn uml(options: UmlOptions) -> Result<Arc<Self>, HardwareError> {
         let UmlOptions { kernel, plain_disks, mut rack } = options;
-        let absolute = |path: &Path| std::path::absolute(path).map_err(HardwareError::file("find", path));
         rack.folder = absolute(&rack.folder)?;
         let kernel = absolute(&kernel)?;
         check_path(&rack.folder)?;
-        let seccomp = probe(&kernel).await?;
+        let seccomp = knows_seccomp(&kernel).await?;
         let sockets = rack.folder.join("run");
         Self::start(rack, Arc::new(Uml { kernel, seccomp, sockets, plain_disks })).await
     }
@@ -62,21 +59,8 @@ struct Uml {
     plain_disks: bool,
 }
 
-/// Paths become parts of the kernel's options, which separate with commas, colons and blanks, and of sockets.
-fn check_path(folder: &Path) -> Result<(), HardwareError> {
-    let refused = |why| Err(HardwareError::Path { path: folder.to_path_buf(), why });
-    let Some(text) = folder.to_str() else { return refused("is no text") };
-    if text.contains([',', ':', ' ', '"', '\'']) {
-        return refused("has a character that separates options of the kernel");
-    }
-    if text.len() + "/run//mconsole".len() + NAME_ROOM > SOCKET_PATH {
-        return refused("is too long for the sockets of machines");
-    }
-    Ok(())
-}
-
-/// Whether the kernel runs, and whether it knows seccomp (from Linux 6.16 on; Debian's own package has 6.1).
-async fn probe(kernel: &Path) -> Result<bool, HardwareError> {
+/// Whether the kernel knows seccomp (from Linux 6.16 on); one that does falls back to ptrace where the host lacks it.
+async fn knows_seccomp(kernel: &Path) -> Result<bool, HardwareError> {
     let unsupported = |why| HardwareError::Unsupported { what: "the User Mode Linux kernel", why };
     let help = tokio::process::Command::new(kernel).arg("--help").stdin(Stdio::null()).kill_on_drop(true).output();
     let help = match tokio::time::timeout(HELP, help).await {
@@ -91,40 +75,55 @@ async fn probe(kernel: &Path) -> Result<bool, HardwareError> {
     Ok(text.lines().any(|line| line.starts_with("seccomp=")))
 }
 
+impl Uml {
+    /// The part that every machine has.
+    fn common(&self, memory_mib: u64) -> Vec<OsString> {
+        let mut line: Vec<OsString> = vec![self.kernel.clone().into()];
+        line.extend(
+            [
+                &format!("mem={memory_mib}M"),
+                &self.marker(),
+                "root=/dev/ubda",
+                // The console is the output; there is no input.
+                "con0=null,fd:1",
+                "con=null",
+                "ssl=null",
+                // A dummy interface is taken for a NIC by cloud-init.
+                "dummy.numdummies=0",
+            ]
+            .map(OsString::from),
+        );
+        if self.seccomp {
+            line.push("seccomp=auto".into());
+        }
+        line
+    }
+}
+
 #[async_trait]
 impl Hypervisor for Uml {
+    fn name(&self) -> &'static str {
+        "User Mode Linux"
+    }
+
+    fn probe(&self, image: &Path) -> Vec<OsString> {
+        let mut line = self.common(128);
+        // `r`: the kernel opens it for reading alone.
+        line.extend(["umid=probe".into(), "ro".into(), INIT.into(), format!("ubdar={}", image.display()).into()]);
+        line
+    }
+
     fn marker(&self) -> String {
         format!("uml_dir={}/", self.sockets.display())
     }
 
     fn line(&self, start: &Start<'_>) -> Vec<OsString> {
-        let name: String = name(&start.boot.system_id);
         let mac = start.boot.interfaces.first().map(|interface| interface.mac_address.as_str());
-        let mut line: Vec<OsString> = vec![self.kernel.clone().into()];
-        line.extend(
-            [
-                format!("mem={}M", start.memory_mib),
-                format!("umid={name}"),
-                self.marker(),
-                "root=/dev/ubda".into(),
-                "rw".into(),
-                // The console is the output; there is no input.
-                "con0=null,fd:1".into(),
-                "con=null".into(),
-                "ssl=null".into(),
-                // A dummy interface is taken for a NIC by cloud-init.
-                "dummy.numdummies=0".into(),
-                // A machine whose kernel stopped stays on, as a real one does, until its power is switched.
-                "panic=0".into(),
-            ]
-            .map(OsString::from),
-        );
+        let mut line = self.common(start.memory_mib);
+        line.extend([format!("umid={}", name(&start.boot.system_id)).into(), "rw".into()]);
         if let Some(disk) = start.disk {
             let behind = if self.plain_disks { String::new() } else { format!(",{}", start.image.display()) };
             line.push(format!("ubda={}{behind}", disk.display()).into());
-        }
-        if self.seccomp {
-            line.push("seccomp=auto".into());
         }
         if let Some(mac) = mac {
             line.push(format!("vec0:transport=tap,ifname={},depth=128,gro=1,mac={mac}", start.tap).into());
@@ -200,9 +199,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_kernel_is_refused() {
-        let error = probe(Path::new("/bin/true")).await.unwrap_err().to_string();
+        let error = knows_seccomp(Path::new("/bin/true")).await.unwrap_err().to_string();
         assert!(error.contains("does not print the help"), "{error}");
-        assert!(probe(Path::new("/nowhere/linux.uml")).await.is_err());
+        assert!(knows_seccomp(Path::new("/nowhere/linux.uml")).await.is_err());
         assert!(check_path(Path::new("/a,b")).is_err());
         assert!(check_path(&Path::new("/").join("x".repeat(80))).is_err());
         check_path(Path::new("/var/lib/ferrogate-lab/lab/machines")).unwrap();

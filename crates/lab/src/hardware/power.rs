@@ -116,7 +116,7 @@ impl Running {
 }
 
 /// Kills a machine with all its processes. It has not been waited for, so the id is still its own.
-fn kill_group(child: &Child) {
+pub(super) fn kill_group(child: &Child) {
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     if let Some(group) = group
         && let Err(error) = kill_process_group(group, Signal::KILL)

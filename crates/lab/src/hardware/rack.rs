@@ -6,6 +6,7 @@ use super::{
     launcher::{Launcher, Program},
     leftovers::{self, HOST_PREFIX, TAP_PREFIX},
     power::Running,
+    probe,
     screen::Screen,
     settings,
 };
@@ -28,6 +29,11 @@ use std::{
 
 /// A machine has at least this much memory, in MiB: Debian with systemd and cloud-init needs about a third of it.
 const LEAST_MEMORY: u64 = 256;
+
+/// The longest path of a socket (`sun_path`, without the final zero), in bytes.
+const SOCKET_PATH: usize = 107;
+/// The longest name of a machine in its socket's path, in bytes.
+pub(crate) const NAME_ROOM: usize = 32;
 
 /// What all machines of a site share.
 #[derive(Clone, Debug)]
@@ -108,6 +114,16 @@ pub(super) struct Slot {
     pub(super) switch: Arc<tokio::sync::Mutex<()>>,
     pub(super) running: Option<Running>,
     never_boots: bool,
+    /// The CPU of this computer for a machine that is being started.
+    starting_on: Option<usize>,
+}
+
+impl Slot {
+    /// The CPU of this computer that it takes, running or about to.
+    fn cpu(&self) -> Option<usize> {
+        let running = self.running.as_ref().filter(|running| running.is_on());
+        self.starting_on.or_else(|| running.and_then(|running| running.host_cpu))
+    }
 }
 
 impl Rack {
@@ -141,6 +157,8 @@ impl Rack {
         }
         let files = [settings::DATA_SOURCE, settings::NETWORK];
         let image = Arc::new(Image::prepare(&options.root_image, &prepared, &files, settings::ROOM).await?);
+        let probe = hypervisor.probe(image.path());
+        probe::boot(&launcher, hypervisor.name(), probe, temporary(folder)).await?;
         let host_cpus = if options.host_cpus.is_empty() { our_cpus() } else { options.host_cpus.clone() };
         Ok(Arc::new(Self { options, hypervisor, launcher, image, host_cpus, slots: Mutex::default(), _lock: file }))
     }
@@ -212,6 +230,7 @@ impl Rack {
                 switch: Arc::default(),
                 running: None,
                 never_boots: false,
+                starting_on: None,
             }
         });
         SlotGuard { slots, machine: machine.clone() }
@@ -273,14 +292,15 @@ impl Rack {
         fs::write(&path, line).map_err(HardwareError::file("write", path))
     }
 
-    /// The CPU with the fewest machines.
-    fn free_cpu(&self) -> Option<usize> {
-        let slots = self.slots();
-        let used = |cpu: usize| {
-            let running = slots.values().filter_map(|slot| slot.running.as_ref());
-            running.filter(|running| running.is_on() && running.host_cpu == Some(cpu)).count()
-        };
-        self.host_cpus.iter().copied().min_by_key(|cpu| used(*cpu))
+    /// The CPU with the fewest machines, which this one is counted for from now on.
+    fn take_cpu(&self, machine: &SystemId) -> Option<usize> {
+        let mut slots = self.slots();
+        let used = |cpu: usize| slots.values().filter(|slot| slot.cpu() == Some(cpu)).count();
+        let free = self.host_cpus.iter().copied().min_by_key(|cpu| used(*cpu));
+        if let Some(slot) = slots.get_mut(machine) {
+            slot.starting_on = free;
+        }
+        free
     }
 
     /// Plugs a machine in and switches it on; its power is off.
@@ -304,23 +324,22 @@ impl Rack {
         let memory_mib = boot.memory_mib.min(self.options.memory_limit_mib).max(LEAST_MEMORY);
         let plugged = (!slot.never_boots).then_some(disk.as_path());
         let start = Start { boot, disk: plugged, image: self.image.path(), tap: &tap, memory_mib };
-        let host_cpu = self.free_cpu();
+        let host_cpu = self.take_cpu(machine);
         let line = self.hypervisor.line(&start);
         let what = line.first().map(PathBuf::from).unwrap_or_default();
         let banner = format!("{} gets power, {memory_mib} MiB, host CPU {host_cpu:?}", boot.fqdn);
         slot.screen.boot(&banner);
-        let program = Program { line, temporary: Some(self.temporary()), host_cpu };
-        let child = self.launcher.spawn(program).await.map_err(HardwareError::file("start", what))?;
+        let program = Program { line, temporary: Some(temporary(&self.options.folder)), host_cpu };
+        let child = self.launcher.spawn(program).await;
+        if child.is_err() {
+            self.slot(machine, &boot.hostname).starting_on = None;
+        }
+        let child = child.map_err(HardwareError::file("start", what))?;
         let running =
             Running::watch(child, host_cpu, memory_mib, tap, slot.screen.clone(), Arc::downgrade(&self.launcher));
-        self.slot(machine, &boot.hostname).running = Some(running);
+        let mut slot = self.slot(machine, &boot.hostname);
+        (slot.running, slot.starting_on) = (Some(running), None);
         Ok(())
-    }
-
-    /// Where a hypervisor keeps a machine's memory: in memory, where there is such a place.
-    fn temporary(&self) -> PathBuf {
-        let shm = PathBuf::from("/dev/shm");
-        if shm.is_dir() { shm } else { self.options.folder.join("run") }
     }
 
     /// Tells people and the console what went wrong.
@@ -356,6 +375,30 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), HardwareError> {
         return Ok(());
     }
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(HardwareError::file("create", path))
+}
+
+/// Where a hypervisor keeps a machine's memory: in memory, where there is such a place.
+fn temporary(folder: &Path) -> PathBuf {
+    let shm = PathBuf::from("/dev/shm");
+    if shm.is_dir() { shm } else { folder.join("run") }
+}
+
+/// The path from the root.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, HardwareError> {
+    std::path::absolute(path).map_err(HardwareError::file("find", path))
+}
+
+/// Paths become parts of options that separate with commas, colons and blanks, and of sockets.
+pub(crate) fn check_path(folder: &Path) -> Result<(), HardwareError> {
+    let refused = |why| Err(HardwareError::Path { path: folder.to_path_buf(), why });
+    let Some(text) = folder.to_str() else { return refused("is no text") };
+    if text.contains([',', ':', ' ', '"', '\'']) {
+        return refused("has a character that separates options of machines");
+    }
+    if text.len() + "/run//mconsole".len() + NAME_ROOM > SOCKET_PATH {
+        return refused("is too long for the sockets of machines");
+    }
+    Ok(())
 }
 
 fn our_cpus() -> Vec<usize> {

@@ -1,7 +1,9 @@
 //! A network namespace with a bridge, the simulated MAAS on it, and a rack of real machines.
 
 use async_trait::async_trait;
-use ferrogate_lab::{Backend, Boot, Maas, Power, Rack, RackOptions, Seed, Speed, UmlOptions, maas::Options};
+use ferrogate_lab::{
+    Backend, Boot, HardwareError, Maas, Power, Rack, RackOptions, Seed, Speed, UmlOptions, maas::Options,
+};
 use ferrogate_maas::{
     Client, ClientOptions, Endpoint,
     request::{Allocate, Deploy},
@@ -179,7 +181,11 @@ pub(crate) fn in_a_site(
             move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
-                let site = Site::start(&namespace.0, kernel, image, deploy_timeout, change).await;
+                let site = match Site::start(&namespace.0, kernel, image, deploy_timeout, change).await {
+                    Ok(site) => site,
+                    Err(error @ HardwareError::Unsupported { .. }) => return println!("SKIPPED: {error}"),
+                    Err(error) => panic!("{error}"),
+                };
                 Box::pin(test(&site)).await;
                 site.simulated.shutdown().await;
                 site.rack.shutdown().await;
@@ -196,13 +202,13 @@ impl Site {
         image: PathBuf,
         deploy_timeout: Duration,
         change: impl FnOnce(&mut RackOptions),
-    ) -> Self {
+    ) -> Result<Self, HardwareError> {
         let folder = tempfile::tempdir().unwrap();
         let mut options = RackOptions::new(image, folder.path().join("rack"));
         options.namespace = Some(namespace.to_owned());
         options.memory_limit_mib = 1024;
         change(&mut options);
-        let rack = Rack::uml(UmlOptions { kernel, plain_disks: false, rack: options }).await.unwrap();
+        let rack = Rack::uml(UmlOptions { kernel, plain_disks: false, rack: options }).await?;
         let wires = Arc::new(Wires { rack: Arc::clone(&rack), boots: Mutex::default() });
         let network = Network::sockets();
         let seed = Seed::demo("10.77.0.0/24".parse().unwrap());
@@ -215,7 +221,7 @@ impl Site {
         let (endpoint, _) = Endpoint::parse(&simulated.url()).unwrap();
         let key = simulated.api_key("admin").unwrap().expose_secret().parse().unwrap();
         let maas = Client::new(ClientOptions::new(endpoint, key, network.connector(), Arc::new(SystemClock))).unwrap();
-        Self { simulated, maas, rack, folder, wires }
+        Ok(Self { simulated, maas, rack, folder, wires })
     }
 
     /// The machine that the next allocation takes.
