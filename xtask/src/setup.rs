@@ -1,6 +1,6 @@
 //! What the tests need beside Rust. Debian packages are installed where we are root, else named.
 
-use crate::lab::build::plain_root_image;
+use crate::lab::build::machine;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -44,20 +44,9 @@ impl Tiers {
     }
 }
 
-/// Debian's own User Mode Linux kernel.
-const KERNEL: &str = "/usr/bin/linux.uml";
 /// How to tell that a package of the real networks is there, and its name.
 const NETWORKS: [(&str, &str); 4] =
     [("ip", "iproute2"), ("nft", "nftables"), ("dnsmasq", "dnsmasq-base"), ("squid", "squid-openssl")];
-/// The same for real machines.
-const MACHINES: [(&str, &str); 5] = [
-    ("linux.uml", "user-mode-linux"),
-    ("mmdebstrap", "mmdebstrap"),
-    ("unshare", "util-linux"),
-    ("debugfs", "e2fsprogs"),
-    ("zstd", "zstd"),
-];
-
 /// The packages of these that are not there.
 fn absent(packages: &[(&str, &'static str)]) -> Vec<&'static str> {
     packages.iter().filter(|(program, _)| !has_system_program(program)).map(|(_, package)| *package).collect()
@@ -69,7 +58,7 @@ fn has_system_program(name: &str) -> bool {
 }
 
 /// Real machines need root, network cards of our own, and what Debian has for them.
-fn machines() -> Result<Machines, String> {
+fn machines(may_install: bool) -> Result<Machines, String> {
     if std::env::consts::ARCH != "x86_64" {
         return Err(format!("User Mode Linux runs on x86-64, this is {}", std::env::consts::ARCH));
     }
@@ -79,12 +68,13 @@ fn machines() -> Result<Machines, String> {
     if !Path::new("/dev/net/tun").exists() {
         return Err("there is no /dev/net/tun".into());
     }
-    let missing = [absent(&NETWORKS), absent(&MACHINES)].concat();
+    let missing = absent(&NETWORKS);
     if !missing.is_empty() {
         return Err(format!("apt-get install {}", missing.join(" ")));
     }
-    let root_image = plain_root_image().map_err(|error| format!("no root image: {error:#}"))?;
-    Ok(Machines { kernel: KERNEL.into(), root_image })
+    // Debian's own User Mode Linux ends with its first program on processors with AMX, so it is our kernel that boots.
+    let (kernel, root_image) = machine(may_install).map_err(|error| format!("{error:#}"))?;
+    Ok(Machines { kernel, root_image })
 }
 
 fn has_postgres() -> bool {
@@ -127,7 +117,6 @@ pub(crate) fn prepare(may_install: bool) -> Result<Tiers> {
     }
     if is_root() {
         missing.extend(absent(&NETWORKS));
-        missing.extend(absent(&MACHINES));
     }
     if !missing.is_empty() {
         let list = missing.join(" ");
@@ -143,5 +132,5 @@ pub(crate) fn prepare(may_install: bool) -> Result<Tiers> {
         }
     }
     let networks = is_root() && absent(&NETWORKS).is_empty();
-    Ok(Tiers { postgres: has_postgres(), kubectl: has_program("kubectl"), networks, machines: machines() })
+    Ok(Tiers { postgres: has_postgres(), kubectl: has_program("kubectl"), networks, machines: machines(may_install) })
 }

@@ -77,7 +77,7 @@ pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
     let cache = Cache::open(programs::COUNT + OTHER_ARTIFACTS)?;
     let kernel = kernel::build(&cache, &mirror)?;
     let tree = root_image::tree(&cache, &mirror)?;
-    let root_image = root_image::build(&cache, &tree, Some(&kernel))?;
+    let root_image = root_image::build(&cache, &tree, &kernel)?;
     let programs = programs::build(&cache)?;
     let bundle = bundle::build(&cache, &programs, &tree)?;
     let web_image = bundle::web(&cache, &programs, &tree)?;
@@ -111,15 +111,18 @@ pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
     Ok(artifacts)
 }
 
-/// Makes a disk that a kernel of somebody else's boots, such as the one that Debian packs. What the tests of real machines
-/// need, in a minute and from Debian's packages alone.
+/// What a machine boots: a User Mode Linux kernel and a root image, from Debian's packages alone.
 ///
 /// # Errors
 /// When a tool is missing or fails.
-pub(crate) fn plain_root_image() -> Result<PathBuf> {
-    let cache = Cache::open(2)?;
-    let tree = root_image::tree(&cache, &debian::mirror()?)?;
-    root_image::build(&cache, &tree, None)
+pub(crate) fn machine(may_install: bool) -> Result<(PathBuf, PathBuf)> {
+    needs::prepare_machine(may_install)?;
+    let mirror = debian::mirror()?;
+    let cache = Cache::open(3)?;
+    let kernel = kernel::build(&cache, &mirror)?;
+    let tree = root_image::tree(&cache, &mirror)?;
+    let root_image = root_image::build(&cache, &tree, &kernel)?;
+    Ok((kernel.program(), root_image))
 }
 
 /// Builds, and prints where everything is.

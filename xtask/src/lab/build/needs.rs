@@ -10,8 +10,8 @@ enum Sign {
     File(&'static str),
 }
 
-/// Signs and the Debian packages they are of.
-const NEEDS: &[(Sign, &str)] = &[
+/// Signs and the Debian packages they are of: what a kernel and a root image are built with.
+const MACHINE: &[(Sign, &str)] = &[
     (Sign::Program("mmdebstrap"), "mmdebstrap"),
     (Sign::Program("dpkg-deb"), "dpkg"),
     (Sign::Program("mkfs.ext4"), "e2fsprogs"),
@@ -22,30 +22,48 @@ const NEEDS: &[(Sign, &str)] = &[
     (Sign::Program("flex"), "flex"),
     (Sign::Program("bison"), "bison"),
     (Sign::Program("xz"), "xz-utils"),
-    (Sign::Program("zstd"), "zstd"),
-    (Sign::Program("pkg-config"), "pkg-config"),
     (Sign::File("/usr/include/stdio.h"), "libc6-dev"),
-    (Sign::File("/usr/include/seccomp.h"), "libseccomp-dev"),
-    (Sign::File("/etc/ssl/certs/ca-certificates.crt"), "ca-certificates"),
     (Sign::File("/usr/share/keyrings/debian-archive-keyring.gpg"), "debian-archive-keyring"),
 ];
+/// What Kubernetes and the container images are built with beside that.
+const KUBERNETES: &[(Sign, &str)] = &[
+    (Sign::Program("zstd"), "zstd"),
+    (Sign::Program("pkg-config"), "pkg-config"),
+    (Sign::File("/usr/include/seccomp.h"), "libseccomp-dev"),
+    (Sign::File("/etc/ssl/certs/ca-certificates.crt"), "ca-certificates"),
+];
 
-fn missing() -> Vec<&'static str> {
+fn missing(needs: &[&[(Sign, &'static str)]]) -> Vec<&'static str> {
     let there = |sign: &Sign| match sign {
         Sign::Program(name) => {
             has_program(name) || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(name).exists())
         }
         Sign::File(path) => Path::new(path).exists(),
     };
-    NEEDS.iter().filter(|(sign, _)| !there(sign)).map(|(_, package)| *package).collect()
+    needs.iter().copied().flatten().filter(|(sign, _)| !there(sign)).map(|(_, package)| *package).collect()
 }
 
 /// Makes sure that everything is there.
 ///
 /// # Errors
 /// Names what is missing and how to get it.
-#[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
 pub(super) fn prepare(may_install: bool) -> Result<()> {
+    if !has_program("go") {
+        bail!("Kubernetes is built from its sources: install Go 1.26 or newer and put `go` on the PATH");
+    }
+    bring(&[MACHINE, KUBERNETES], may_install)
+}
+
+/// Makes sure that everything is there that a machine is built with.
+///
+/// # Errors
+/// Names what is missing and how to get it.
+pub(super) fn prepare_machine(may_install: bool) -> Result<()> {
+    bring(&[MACHINE], may_install)
+}
+
+#[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
+fn bring(needs: &[&[(Sign, &'static str)]], may_install: bool) -> Result<()> {
     if std::env::consts::ARCH != "x86_64" {
         bail!(
             "the lab's machines are User Mode Linux, which runs on x86-64 only; this computer is {}",
@@ -57,10 +75,7 @@ pub(super) fn prepare(may_install: bool) -> Result<()> {
             "the root image keeps owners and device files, which only root can make: run `cargo xtask lab build` as root (the lab itself needs root too)"
         );
     }
-    if !has_program("go") {
-        bail!("Kubernetes is built from its sources: install Go 1.26 or newer and put `go` on the PATH");
-    }
-    let absent = missing();
+    let absent = missing(needs);
     if absent.is_empty() {
         return Ok(());
     }
@@ -69,7 +84,7 @@ pub(super) fn prepare(may_install: bool) -> Result<()> {
         bail!("these Debian packages are missing: {list} (apt-get install {list})");
     }
     eprintln!("installing Debian packages for the lab: {list}");
-    if !install(&absent) || !missing().is_empty() {
+    if !install(&absent) || !missing(needs).is_empty() {
         bail!("could not install {list}; install them by hand, then start again");
     }
     Ok(())

@@ -110,14 +110,14 @@ pub(super) fn tree(cache: &Cache, mirror: &str) -> Result<Tree> {
     Ok(Tree { folder: folder.join("tree"), key })
 }
 
-/// Makes the disk if it is not there. Without a kernel of ours it knows no modules, which is enough to boot.
+/// Makes the disk if it is not there.
 ///
 /// # Errors
 /// When a tool fails.
-pub(super) fn build(cache: &Cache, tree: &Tree, kernel: Option<&Kernel>) -> Result<PathBuf> {
+pub(super) fn build(cache: &Cache, tree: &Tree, kernel: &Kernel) -> Result<PathBuf> {
     let key = Key::new(IMAGE.name, IMAGE_RECIPE)
         .text("tree", &tree.key)
-        .text("kernel", kernel.map_or("none of ours", |kernel| &kernel.key))
+        .text("kernel", &kernel.key)
         .text("files", &format!("{FILES:?}"))
         .text("masked", &MASKED.join(","))
         .text("bytes", &DISK_BYTES.to_string())
@@ -136,10 +136,17 @@ pub(super) fn build(cache: &Cache, tree: &Tree, kernel: Option<&Kernel>) -> Resu
 }
 
 /// Turns the packages into a machine that is about to boot for the first time.
-fn settle(workshop: &Workshop, tree: &Path, kernel: Option<&Kernel>) -> Result<()> {
+fn settle(workshop: &Workshop, tree: &Path, kernel: &Kernel) -> Result<()> {
     for (path, content) in FILES {
         std::fs::write(tree.join(path), content).with_context(|| format!("writing /{path}"))?;
     }
+    // Everything is built in; these lists let `modprobe br_netfilter` and the like say so.
+    let modules = tree.join("usr/lib/modules").join(&kernel.release);
+    std::fs::create_dir_all(&modules)?;
+    for list in ["modules.builtin", "modules.builtin.modinfo"] {
+        std::fs::copy(kernel.folder.join(list), modules.join(list)).with_context(|| format!("copying {list}"))?;
+    }
+    std::fs::write(modules.join("modules.order"), "")?;
     let units = tree.join("etc/systemd/system");
     for unit in MASKED {
         replace_link(&units.join(unit), "/dev/null")?;
@@ -156,16 +163,7 @@ fn settle(workshop: &Workshop, tree: &Path, kernel: Option<&Kernel>) -> Result<(
         workshop
             .run(Command::new("chroot").arg(tree).args(arguments).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), what)
     };
-    if let Some(kernel) = kernel {
-        // Everything is built in; these lists let `modprobe br_netfilter` and the like say so.
-        let modules = tree.join("usr/lib/modules").join(&kernel.release);
-        std::fs::create_dir_all(&modules)?;
-        for list in ["modules.builtin", "modules.builtin.modinfo"] {
-            std::fs::copy(kernel.folder.join(list), modules.join(list)).with_context(|| format!("copying {list}"))?;
-        }
-        std::fs::write(modules.join("modules.order"), "")?;
-        inside(&["depmod", &kernel.release], "listing the built-in modules")?;
-    }
+    inside(&["depmod", &kernel.release], "listing the built-in modules")?;
     inside(&["systemctl", "enable", "ssh", "systemd-networkd", "systemd-resolved"], "enabling units")?;
     inside(&["usermod", "--password", "*", "root"], "locking root's password")?;
     inside(&["ldconfig"], "listing the libraries")?;
