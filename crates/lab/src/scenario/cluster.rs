@@ -14,6 +14,8 @@ pub(crate) const CLUSTER: &str = "web";
 const APP: &str = "app=web";
 /// Three machines on two CPUs, one after the other.
 const CREATION: Duration = Duration::from_secs(15 * 60);
+/// The cluster's DNS is up when the first nodes have been Ready for a while.
+const DNS_STARTS: Duration = Duration::from_secs(60);
 const ROLLOUT: Duration = Duration::from_secs(180);
 /// A port of the plane's namespace that nothing else there uses.
 const FORWARDED: u16 = 18080;
@@ -139,11 +141,17 @@ async fn reach(scene: &Scene, pods: &[Pod; 2]) -> Result<(), Failure> {
         let ran = scene.kubectl_tries(CLUSTER, &["exec", &from.name, "--", "/web", "get", &url]).await?;
         let name = format!("a pod on {} reaches the pod on {}", from.node, to.node);
         scene.holds(&name, ran.out.trim() == to.name, ran.said())?;
-        // By name: the cluster's DNS and the Service's address at once.
-        let url = "http://web.default.svc.cluster.local/";
-        let ran = scene.kubectl_tries(CLUSTER, &["exec", &from.name, "--", "/web", "get", url]).await?;
-        let answered = pods.iter().any(|pod| ran.out.trim() == pod.name);
-        scene.holds(&format!("the Service answers by its name from {}", from.node), answered, ran.said())?;
+        // By name: the cluster's DNS and the Service's address at once. A cluster is Running when its nodes are; its DNS
+        // may still start.
+        let name = format!("the Service answers by its name from {}", from.node);
+        scene
+            .comes(&name, DNS_STARTS, async || {
+                let url = "http://web.default.svc.cluster.local/";
+                let ran = scene.kubectl_tries(CLUSTER, &["exec", &from.name, "--", "/web", "get", url]).await?;
+                let answered = pods.iter().any(|pod| ran.out.trim() == pod.name);
+                Ok(if answered { Look::Come(()) } else { Look::NotYet(ran.said()) })
+            })
+            .await?;
     }
     let ran = scene.kubectl(CLUSTER, &["logs", &pods[1].name]).await?;
     scene.holds("logs shows what the pod wrote", ran.all().contains("listens on"), ran.said())
