@@ -27,8 +27,15 @@ pub(crate) fn run(command: &Lab) -> Result<()> {
     }
 }
 
+/// Commands that start machines, and so need what machines are made of.
+const START_MACHINES: [&str; 3] = ["up", "test", "serve"];
+
 /// Builds the lab's program and the one that is tried in it, and becomes the first.
 fn program(args: &[OsString]) -> Result<()> {
+    let asks = args.iter().any(|arg| ["--help", "-h", "--list"].iter().any(|word| arg == word));
+    if !asks && args.first().is_some_and(|command| START_MACHINES.iter().any(|word| command == word)) {
+        build::ensure(&build::Options::default())?;
+    }
     let packages = ["--package", "ferrogate", "--package", "ferrogate-lab"];
     must(cargo().args(["build", "--quiet"]).args(packages).arg("--bins"), "building the lab's programs")?;
     let program = target_dir()?.join("debug/ferrogate-lab");
