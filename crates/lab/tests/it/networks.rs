@@ -40,7 +40,7 @@ impl Lab {
     fn new(test: &str) -> Option<Self> {
         let tools = [&netns::TOOLS[..], &netns::PROXY_TOOLS[..]].concat();
         if let Err(error) = host::need_root().and_then(|()| Tool::need(&tools)) {
-            eprintln!("left out: {error}");
+            println!("SKIPPED: {error}");
             return None;
         }
         Some(Self { site: format!("t{}-{test}", std::process::id()) })

@@ -54,7 +54,8 @@ struct Members {
 impl Hands<'_> {
     /// One step towards a server being out of etcd; `node` is its name there.
     pub(super) async fn leave_etcd(&self, node: &str, addresses: &[IpAddr]) -> (Removal, Report) {
-        let (Some(client), Some(tool)) = (&self.client, self.engine.distribution(self.desired).etcd(self.desired)) else {
+        let (Some(client), Some(tool)) = (&self.client, self.engine.distribution(self.desired).etcd(self.desired))
+        else {
             return (Removal::Done, Report::default());
         };
         let staying = self.servers_that_stay(node);

@@ -43,7 +43,11 @@ fn a_stream_takes_the_wanted_kind_then_any_and_never_a_leaving_gateway() {
     let bulk = roster.admit(arrival(gateway, node, 1, CarrierKind::Bulk), 0, at()).unwrap().id;
     let picked = |roster: &Roster<usize>, kind, not| roster.pick(gateway, kind, not, |load| *load).map(|p| p.1);
     assert_eq!(picked(&roster, CarrierKind::Control, None), Some(control), "the kind counts more than the load");
-    assert_eq!(picked(&roster, CarrierKind::Bulk, Some((node, bulk))), Some(control), "the other one, when one was tried");
+    assert_eq!(
+        picked(&roster, CarrierKind::Bulk, Some((node, bulk))),
+        Some(control),
+        "the other one, when one was tried"
+    );
     roster.set_use(node, control, Use::LastResort);
     assert_eq!(picked(&roster, CarrierKind::Control, None), Some(bulk));
     roster.set_use(node, bulk, Use::Closed);
