@@ -37,6 +37,7 @@ struct Lab {
 
 impl Lab {
     /// A name of its own for each test and each run; `None` where this computer cannot have a site.
+    #[expect(clippy::print_stdout, reason = "a test that is left out says so")]
     fn new(test: &str) -> Option<Self> {
         let tools = [&netns::TOOLS[..], &netns::PROXY_TOOLS[..]].concat();
         if let Err(error) = host::need_root().and_then(|()| Tool::need(&tools)) {
