@@ -54,7 +54,9 @@ async fn one(scene: &Scene, length: Duration) -> Result<(), Failure> {
     let word = format!("{} s", length.as_secs());
     let before = picture(scene).await?;
     let events = scene.maas_events().await?.len();
-    let control_plane = before.machines.iter().find(|machine| machine.pool.starts_with("control"));
+    // The gateway's own machine is a control plane too.
+    let of_cluster = |machine: &&Machine| machine.cluster == CLUSTER && machine.pool.starts_with("control");
+    let control_plane = before.machines.iter().find(of_cluster);
     let control_plane = control_plane
         .map(|machine| machine.hostname.clone())
         .ok_or_else(|| Failure::new("the cluster's control-plane machine", format!("{:?}", before.machines)))?;
