@@ -122,8 +122,11 @@ async fn fails_to_deploy(scene: &Scene) -> Result<(), Failure> {
         .holds(&format!("an event names {machine} and that it failed"), named, ran.said())
         .map_err(|failure| Failure { read: Some(events.log.with_extension("out")), ..failure })?;
     let machines = scene.machines().await?;
-    let others: Vec<_> =
-        machines.iter().filter(|other| other.state == "Running").map(|other| other.hostname.clone()).collect();
+    let others: Vec<_> = machines
+        .iter()
+        .filter(|other| other.cluster == CLUSTER && other.state == "Running")
+        .map(|other| other.hostname.clone())
+        .collect();
     let replaced = !others.is_empty() && others.iter().all(|other| other != machine);
     scene.holds(&format!("another machine stands in for {machine}"), replaced, others.join(", "))?;
     for machine in &scene.site.first.machines {
