@@ -68,6 +68,13 @@ impl Site {
             .mode(0o700)
             .create(&folder)
             .map_err(|error| Failure::new(format!("the folder {}", folder.display()), error.to_string()))?;
+        let client = Client::new(name);
+        // Somebody's site, or another run of the scenarios: it is not ours to use, and least of all to end.
+        if client.status().await.is_ok() {
+            let expected = format!("no site `{name}` on this computer before the scenarios raise theirs");
+            let seen = format!("it is up; wait for who uses it, or end it with `cargo xtask lab down --site {name}`");
+            return Err(Failure::new(expected, seen));
+        }
         let way = match way_out {
             WayOut::Nat => "nat",
             WayOut::Proxy => "proxy",
@@ -78,7 +85,6 @@ impl Site {
             .arg("--ferrogate")
             .arg(&programs.ferrogate);
         let mut daemon = daemon.start(evidence, "daemon").await?;
-        let client = Client::new(name);
         let end = Instant::now() + UP;
         let first = loop {
             let seen = match client.status().await {
