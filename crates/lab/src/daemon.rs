@@ -148,7 +148,11 @@ async fn start(options: Options, say: &impl Fn(&str)) -> Result<Site, HostError>
 
     say("MAAS and its machines");
     let images = if artifacts.is_some() { vec![LAB_IMAGE] } else { vec![STOCK_IMAGE] };
-    let seed = Seed::real(IpNet::V4(netns::SUBNET), key, &images);
+    let mut seed = Seed::real(IpNet::V4(netns::SUBNET), key, &images);
+    // The way into machines whose own user-data names no key, a gateway's among them.
+    let public = folder.ssh_public_key();
+    let public = std::fs::read_to_string(&public).map_err(HostError::file("read", public))?;
+    seed.users[0].ssh_keys = vec![public.trim().to_owned()];
     let domains = seed.domains.iter().map(|domain| domain.name.to_lowercase()).collect();
     let zone = Arc::new(SiteZone { maas: OnceLock::new(), domains });
     let names: Arc<dyn Zone> = Arc::clone(&zone) as Arc<dyn Zone>;

@@ -68,6 +68,9 @@ pub struct User {
     /// API keys, each `<consumer key>:<token key>:<token secret>`.
     #[serde(default)]
     pub api_keys: Vec<SecretString>,
+    /// Public keys that MAAS hands to every machine it deploys for this user.
+    #[serde(default)]
+    pub ssh_keys: Vec<String>,
 }
 
 /// What a user of MAAS may do.

@@ -2,7 +2,7 @@
 
 use super::{
     Address, Disk, Domain, Fabric, Id, Interface, IpRange, Key, Link, Machine, MetadataKey, Partition, Pool, Space,
-    State, Status, Subnet, Tag, User, Vlan, Zone,
+    SshKey, State, Status, Subnet, Tag, User, Vlan, Zone,
 };
 use crate::{
     backend::Power,
@@ -90,6 +90,10 @@ impl State {
                 };
                 let name = if n == 0 { "MAAS consumer".to_owned() } else { format!("key {n}") };
                 self.keys.push(Key { user: id, name, consumer, token, secret: secret.into() });
+            }
+            for key in user.ssh_keys {
+                let key = SshKey { id: self.next_id("sshkey"), user: id, key };
+                self.ssh_keys.push(key);
             }
             let admin = user.access == seed::Access::Admin;
             self.users.push(User { id, name: user.name, email: user.email, admin });
