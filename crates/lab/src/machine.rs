@@ -254,12 +254,16 @@ impl Backend for SimulatedMachines {
     async fn power_off(&self, machine: &SystemId) {
         self.stop(machine).await;
         if let Some(slot) = self.slots().get(machine) {
+            slot.disk.iter().for_each(|disk| disk.sync());
             slot.console.say("systemd", "Reached target poweroff.target.");
         }
     }
 
     async fn power_cut(&self, machine: &SystemId) {
         self.stop(machine).await;
+        if let Some(slot) = self.slots().get(machine) {
+            slot.disk.iter().for_each(|disk| disk.lose_memory());
+        }
     }
 
     async fn power_state(&self, machine: &SystemId) -> Power {

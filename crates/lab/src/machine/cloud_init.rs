@@ -89,6 +89,7 @@ fn write_files<'a>(machine: &Machine, files: impl Iterator<Item = &'a WriteFile>
             machine.disk.write(&file.path, &file.content, file.mode)
         };
         result.map_err(|error| format!("write_files: {}: {error}", file.path))?;
+        machine.disk.keep_in_memory(&file.path);
         machine
             .console
             .say("cloud-init", format!("wrote {} ({} bytes, {:04o})", file.path, file.content.len(), file.mode));

@@ -11,7 +11,11 @@ use std::fmt::Write as _;
 pub(super) fn run(machine: &Machine, name: &str, process: &Process) -> Exit {
     let arguments: Vec<&str> = process.argv.iter().skip(1).map(String::as_str).collect();
     let result = match name {
-        "true" | "sync" => Ok(()),
+        "true" => Ok(()),
+        "sync" => {
+            machine.disk.sync();
+            Ok(())
+        }
         "false" => return Exit::failure(1, ""),
         "sha256sum" => sha256sum(machine, process, &arguments),
         "install" => install(machine, process, &arguments),

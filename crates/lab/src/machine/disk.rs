@@ -1,10 +1,12 @@
 //! A machine's file tree: a folder of the host that outlives power cycles and is removed with the machine.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, ErrorKind, Read as _, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Component, Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 /// Links followed before a path counts as a loop, as Linux counts.
@@ -14,6 +16,9 @@ const MAX_LINKS: usize = 40;
 #[derive(Debug)]
 pub(crate) struct Disk {
     folder: tempfile::TempDir,
+    /// Files whose content is still in memory alone. The kernel writes it by itself after half a minute; user-data that
+    /// counted on that would break on metal, so here it never does.
+    in_memory: Mutex<BTreeSet<String>>,
 }
 
 impl Disk {
@@ -25,7 +30,30 @@ impl Disk {
             Some(parent) => builder.tempdir_in(parent)?,
             None => builder.tempdir()?,
         };
-        Ok(Self { folder })
+        Ok(Self { folder, in_memory: Mutex::default() })
+    }
+
+    /// The content of a file has been handed to the kernel and is not on the disk yet.
+    pub(crate) fn keep_in_memory(&self, path: &str) {
+        self.in_memory.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+    }
+
+    /// Everything is on the disk.
+    pub(crate) fn sync(&self) {
+        self.in_memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The power is gone: what was in memory alone comes back as empty files, as it does on ext4.
+    pub(crate) fn lose_memory(&self) {
+        let lost = std::mem::take(&mut *self.in_memory.lock().unwrap_or_else(PoisonError::into_inner));
+        for path in lost {
+            // One that was removed meanwhile has nothing to lose.
+            let emptied =
+                self.host_path(&path).and_then(|host| fs::OpenOptions::new().write(true).truncate(true).open(host));
+            if let Err(error) = emptied {
+                tracing::debug!(path, %error, "a file that was not on the disk yet is not there");
+            }
+        }
     }
 
     /// The folder of the host that holds the tree.
@@ -185,6 +213,21 @@ mod tests {
         disk.symlink("/loop", "/loop").unwrap();
         assert!(disk.read("/loop").unwrap_err().to_string().contains("symbolic links"));
         assert!(disk.read("etc/hostname").is_err());
+    }
+
+    #[test]
+    fn what_was_not_synced_comes_back_empty_after_a_power_cut() {
+        let disk = Disk::new(None).unwrap();
+        for (path, synced) in [("/etc/early", true), ("/etc/late", false)] {
+            disk.write(path, b"content", 0o600).unwrap();
+            disk.keep_in_memory(path);
+            if synced {
+                disk.sync();
+            }
+        }
+        disk.lose_memory();
+        assert_eq!(disk.read("/etc/early").unwrap(), b"content");
+        assert_eq!(disk.stat("/etc/late").unwrap(), (0, 0o600));
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub(super) fn begin(desired: &Desired, role: &Role) -> CloudConfig {
         ["systemctl", "daemon-reload"].as_slice(),
         // Without waiting: a download that takes long must not hold up the machine's report to MAAS.
         ["systemctl", "enable", "--now", "--no-block", NODE_UNIT].as_slice(),
+        // The machine calls itself Deployed next. What is not on the disk by then, a power cut takes: files come back empty,
+        // units are not enabled, and nothing ever starts.
+        ["sync"].as_slice(),
     ]
     .map(|command| command.iter().map(|&argument| argument.to_owned()).collect())
     .to_vec();

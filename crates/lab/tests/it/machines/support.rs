@@ -300,6 +300,8 @@ impl NodeFiles {
             commands: vec![
                 vec!["systemctl".into(), "daemon-reload".into()],
                 ["systemctl", "enable", "--now", "--no-block", "ferrogate-node.service"].map(str::to_owned).to_vec(),
+                // Without it the machine that loses its power comes back with empty files.
+                vec!["sync".into()],
             ],
         };
         let proxy = bench.lab.proxy().url();
