@@ -1,10 +1,12 @@
 //! What runs of the lab leave on this computer: namespaces, processes, folders. Looked at before a run and after it.
 
-use crate::folder::RUN_FOLDER;
+use crate::folder::{DISK_FOLDER, RUN_FOLDER};
 use std::{fs, path::Path};
 
 /// Where `ip netns` keeps the names.
 const NAMESPACES: &str = "/run/netns";
+/// Where the names are that its programs look up.
+const NAMES: &str = "/etc/netns";
 
 /// What belongs to these sites and is there now, in words.
 pub(crate) fn left_of(sites: &[String]) -> Vec<String> {
@@ -16,9 +18,14 @@ pub(crate) fn left_of(sites: &[String]) -> Vec<String> {
                 left.push(format!("network namespace {name} (`ip netns delete {name}` removes it)"));
             }
         }
-        let folder = Path::new(RUN_FOLDER).join(site);
-        if folder.exists() {
-            left.push(format!("folder {}", folder.display()));
+        for above in [RUN_FOLDER, DISK_FOLDER] {
+            let folder = Path::new(above).join(site);
+            if folder.exists() {
+                left.push(format!("folder {}", folder.display()));
+            }
+        }
+        for name in names_in(Path::new(NAMES)).iter().filter(|name| is_namespace_of(name, site)) {
+            left.push(format!("folder {NAMES}/{name}"));
         }
         for (pid, line) in processes() {
             if pid != own && names_site(&line, site) {
@@ -52,12 +59,14 @@ fn processes() -> Vec<(u32, String)> {
 
 /// Whether a command line names a file or namespace of the site.
 fn names_site(line: &str, site: &str) -> bool {
-    let folder = format!("{RUN_FOLDER}/{site}");
-    let in_folder = line.match_indices(&folder).any(|(at, _)| {
-        let rest = &line[at + folder.len()..];
-        !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-    });
-    in_folder || line.split_whitespace().any(|word| is_namespace_of(word, site))
+    let in_folder = |above: &str| {
+        let folder = format!("{above}/{site}");
+        line.match_indices(&folder).any(|(at, _)| {
+            let rest = &line[at + folder.len()..];
+            !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        })
+    };
+    in_folder(RUN_FOLDER) || in_folder(DISK_FOLDER) || line.split_whitespace().any(|word| is_namespace_of(word, site))
 }
 
 #[cfg(test)]
@@ -69,7 +78,9 @@ mod tests {
         assert!(is_namespace_of("fg-test-nat-edge", "test-nat"));
         assert!(!is_namespace_of("fg-test-nat-edge", "test"));
         assert!(names_site("/usr/sbin/dnsmasq --conf-file=/run/ferrogate-lab/test/edge/dnsmasq.conf", "test"));
-        assert!(!names_site("linux.uml ubd0=/run/ferrogate-lab/test-nat/machines/a/disk", "test"));
+        let machine = "linux.uml mem=1792M umid=m1 uml_dir=/var/lib/ferrogate-lab/test-nat/run/";
+        assert!(names_site(machine, "test-nat"));
+        assert!(!names_site(machine, "test"));
         assert!(names_site("ip netns exec fg-test-plane ferrogate plane", "test"));
     }
 

@@ -1,7 +1,7 @@
 //! Real machines: a kernel of their own, Debian, systemd and the real cloud-init, deployed by the simulated MAAS with the
 //! user-data that the product renders.
 //!
-//! They run where `FERROGATE_LAB_KERNEL` (a User Mode Linux kernel, such as Debian's `/usr/bin/linux.uml`) and
+//! They run where `FERROGATE_LAB_KERNEL` (a User Mode Linux kernel) and
 //! `FERROGATE_LAB_ROOT_IMAGE` (a root image) are set and the tests run as root; elsewhere they say what is missing.
 
 mod site;

@@ -8,10 +8,11 @@ use super::{Hands, Report};
 use crate::{
     distribution::EtcdTool,
     kube::{self, KubeError, Pod},
-    observed::SeenNode,
-    plan::words,
+    mark,
+    observed::{SeenNode, Status},
+    plan::{Action, words},
 };
-use ferrogate_model::{Timestamp, cluster::CONTROL_PLANE_POOL, fault, state::Severity};
+use ferrogate_model::{SystemId, Timestamp, cluster::CONTROL_PLANE_POOL, fault, state::Severity};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{net::IpAddr, time::Duration};
@@ -54,14 +55,20 @@ struct Members {
 impl Hands<'_> {
     /// One step towards a server being out of etcd; `node` is its name there.
     pub(super) async fn leave_etcd(&self, node: &str, addresses: &[IpAddr]) -> (Removal, Report) {
-        let (Some(client), Some(tool)) = (&self.client, self.engine.distribution(self.desired).etcd(self.desired))
-        else {
+        let Some(tool) = self.engine.distribution(self.desired).etcd(self.desired) else {
             return (Removal::Done, Report::default());
         };
         let staying = self.servers_that_stay(node);
-        let Some(place) = staying.first() else {
-            // The last server takes etcd with it.
-            return (Removal::Done, Report::default());
+        let (Some(client), Some(place)) = (&self.client, staying.first()) else {
+            // The last server takes etcd with it. Where another is a member, one that is silent now, etcd would wait for
+            // the leaver's vote for ever.
+            let removal = match self.another_member(node) {
+                Some(other) => Removal::NotYet(format!(
+                    "{other} does not answer for Kubernetes now, and only a server that does can take {node} out of etcd"
+                )),
+                None => Removal::Done,
+            };
+            return (removal, Report::default());
         };
         let step = Step { client, tool, leaver: node, place: &place.name, now: self.now };
         match step.go(addresses, staying.len()).await {
@@ -75,6 +82,25 @@ impl Hands<'_> {
             }
             Err(error) => (Removal::NotYet(fault::chain(&error)), Report::default()),
         }
+    }
+
+    /// A server that joined and stays, whether it answers or not.
+    fn another_member(&self, leaver: &str) -> Option<&str> {
+        if self.desired.absent {
+            return None;
+        }
+        let is_given_back = |id: &SystemId| {
+            let mut actions = self.plan.actions.iter();
+            actions.any(|action| matches!(action, Action::Release { machine, .. } if machine == id))
+        };
+        let mut servers = self.observed.machines.iter().filter(|seen| {
+            seen.note(mark::POOL) == Some(CONTROL_PLANE_POOL)
+                && seen.note(mark::JOINED).is_some()
+                && seen.note(mark::NODE) != Some(leaver)
+                && seen.status == Status::Deployed
+                && !is_given_back(&seen.id)
+        });
+        servers.next().map(|seen| seen.hostname.as_str())
     }
 
     /// The servers that are ready, but for one.

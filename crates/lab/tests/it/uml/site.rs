@@ -168,8 +168,8 @@ pub(crate) fn in_a_site(
         (from("FERROGATE_LAB_KERNEL"), from("FERROGATE_LAB_ROOT_IMAGE"), rustix::process::geteuid().is_root())
     else {
         println!(
-            "SKIPPED: set FERROGATE_LAB_KERNEL (such as /usr/bin/linux.uml of Debian's package user-mode-linux) and \
-             FERROGATE_LAB_ROOT_IMAGE (`cargo xtask lab build` makes one), and run as root"
+            "SKIPPED: set FERROGATE_LAB_KERNEL and \
+             FERROGATE_LAB_ROOT_IMAGE (`cargo xtask lab build` makes both), and run as root"
         );
         return;
     };

@@ -175,7 +175,8 @@ fn join(role: &Role) -> Unit {
     unit =
         unit.section("Service").set("Type", "oneshot").set("Environment", "HOME=/root").set("TimeoutStartSec", "1800");
     if !matches!(role, Role::Agent(_)) {
-        unit = unit.exec(["/usr/bin/cp", "--archive", "--no-target-directory", SEED, KUBERNETES]);
+        // etcd writes through to its disk at once: without the sync a power cut could leave a member without its keys.
+        unit = unit.exec(["/usr/bin/cp", "--archive", "--no-target-directory", SEED, KUBERNETES]).exec(SYNC);
     }
     unit.exec([KUBEADM, command, "--config", CONFIG])
         // What kubeadm wrote is on the disk before it is said to be.
