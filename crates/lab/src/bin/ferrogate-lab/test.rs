@@ -37,7 +37,7 @@ pub(crate) struct TestArgs {
     /// The ferrogate program; the one beside this program where it is not given
     #[arg(long, value_name = "FILE")]
     ferrogate: Option<PathBuf>,
-    /// Handed to `ferrogate-lab serve`, such as `-- --backend kvm`
+    /// Handed to `ferrogate-lab serve`, such as `-- --machine-memory 2048`
     #[arg(last = true, value_name = "ARGS")]
     serve: Vec<String>,
 }
