@@ -1,6 +1,6 @@
 //! The store's contract: every scenario runs on SQLite, and on a PostgreSQL that the test starts for itself.
 //!
-//! Where PostgreSQL is not installed its half is skipped, and says so; `FERROGATE_TEST_POSTGRES=require` makes that a failure.
+//! Where PostgreSQL is not installed its half is skipped, and says so; `cargo xtask test` tells at its end.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,6 +14,8 @@ mod people;
 mod postgres;
 mod sealing;
 mod sqlite;
+#[path = "../../../../xtask/shared/tier.rs"]
+mod tier;
 
 use fixture::Fixture;
 

@@ -1,5 +1,6 @@
 //! A network namespace with a bridge, the simulated MAAS on it, and a rack of real machines.
 
+use crate::tier;
 use async_trait::async_trait;
 use ferrogate_lab::{
     Backend, Boot, HardwareError, Maas, Power, Rack, RackOptions, Seed, Speed, UmlOptions, maas::Options,
@@ -27,6 +28,8 @@ use std::{
     time::Duration,
 };
 
+/// What `cargo xtask test` calls these tests.
+const TIER: &str = "machines";
 /// What a unit of ours writes to the console on every boot.
 pub(crate) const PROOF: &str = "THE UNIT RUNS";
 
@@ -156,7 +159,6 @@ impl Backend for Wires {
 }
 
 /// Runs a test inside a namespace of its own, or says why it cannot.
-#[expect(clippy::print_stdout, reason = "whoever reads the tests' output has to know what did not run")]
 pub(crate) fn in_a_site(
     name: &str,
     deploy_timeout: Duration,
@@ -167,15 +169,13 @@ pub(crate) fn in_a_site(
     let (Some(kernel), Some(image), true) =
         (from("FERROGATE_LAB_KERNEL"), from("FERROGATE_LAB_ROOT_IMAGE"), rustix::process::geteuid().is_root())
     else {
-        println!(
-            "SKIPPED: set FERROGATE_LAB_KERNEL and \
-             FERROGATE_LAB_ROOT_IMAGE (`cargo xtask lab build` makes both), and run as root"
-        );
-        return;
+        let needed = "set FERROGATE_LAB_KERNEL and FERROGATE_LAB_ROOT_IMAGE (`cargo xtask lab build` makes both), \
+             and run as root";
+        return tier::skipped(TIER, needed);
     };
     let namespace = Namespace::new(&format!("fgtest-{name}"));
     let door = File::open(PathBuf::from("/run/netns").join(&namespace.0)).unwrap();
-    std::thread::scope(|scope| {
+    let unsupported = std::thread::scope(|scope| {
         let work = || {
             // Everything that this thread starts, the runtime's threads among it, is in the namespace.
             move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -183,16 +183,21 @@ pub(crate) fn in_a_site(
             runtime.block_on(async {
                 let site = match Site::start(&namespace.0, kernel, image, deploy_timeout, change).await {
                     Ok(site) => site,
-                    Err(error @ HardwareError::Unsupported { .. }) => return println!("SKIPPED: {error}"),
+                    Err(error @ HardwareError::Unsupported { .. }) => return Some(error),
                     Err(error) => panic!("{error}"),
                 };
                 Box::pin(test(&site)).await;
                 site.simulated.shutdown().await;
                 site.rack.shutdown().await;
-            });
+                None
+            })
         };
-        scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
+    match unsupported {
+        Some(error) => tier::skipped(TIER, error),
+        None => tier::ran(TIER),
+    }
 }
 
 impl Site {
