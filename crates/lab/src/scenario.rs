@@ -17,6 +17,7 @@ mod partition;
 mod people;
 mod plan;
 mod process;
+mod reach;
 mod read;
 mod run;
 mod scene;
