@@ -2,6 +2,7 @@
 //! the network namespaces in which people stand; only faults and looks at machines go through the site's daemon.
 
 mod artifacts;
+mod busy;
 mod cluster;
 mod computer;
 mod evidence;
@@ -27,6 +28,7 @@ mod split;
 mod table;
 mod three_nodes;
 
+pub use busy::{Busy, vacant};
 pub use plan::Scenario;
 pub use run::{Options, run};
 pub use table::Report;
