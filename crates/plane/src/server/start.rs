@@ -177,6 +177,7 @@ async fn context(options: &Options, store: Store, identity: &Identity, public_ur
         document: http::openapi().into(),
         nudge: watch::Sender::new(()),
         events: watch::Sender::new(()),
+        credentials: watch::Sender::new(()),
     })
 }
 
