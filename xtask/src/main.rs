@@ -11,6 +11,7 @@ mod licences;
 mod run;
 mod setup;
 mod sizes;
+mod tiers;
 
 use clap::{Parser, Subcommand};
 

@@ -1,6 +1,7 @@
 //! Starting other programs: cargo, the demo, the tests.
 
 use crate::setup;
+use crate::tiers::{self, Outcome};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,7 +46,8 @@ pub(crate) fn demo(args: &[String]) -> Result<()> {
 /// All tests, after what they need is there.
 #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
 pub(crate) fn test(packages: &[String], no_install: bool) -> Result<()> {
-    let tiers = setup::prepare(!no_install)?;
+    let found = setup::prepare(!no_install)?;
+    let notes = target_dir()?.join(format!("tiers-{}", std::process::id()));
     let mut command = cargo();
     command.arg("test");
     if packages.is_empty() {
@@ -54,17 +56,20 @@ pub(crate) fn test(packages: &[String], no_install: bool) -> Result<()> {
     for package in packages {
         command.args(["--package", package]);
     }
-    if tiers.postgres {
-        command.env("FERROGATE_TEST_POSTGRES", "require");
-    }
-    match &tiers.machines {
+    command.env(tiers::NOTES, &notes);
+    match &found.machines {
         Ok(machines) => {
             command.env("FERROGATE_LAB_KERNEL", &machines.kernel);
             command.env("FERROGATE_LAB_ROOT_IMAGE", &machines.root_image);
         }
         Err(why) => eprintln!("tests of real machines are left out: {why}"),
     }
-    must(&mut command, "the tests")?;
-    tiers.print();
-    Ok(())
+    let passed = must(&mut command, "the tests");
+    let outcome = Outcome::read(&notes);
+    // Where no test of a tier was among them there is none.
+    let _ = std::fs::remove_file(&notes);
+    passed?;
+    let outcome = outcome?;
+    outcome.print(&found);
+    outcome.check(&found)
 }

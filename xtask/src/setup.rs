@@ -5,8 +5,8 @@ use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the tests found to run against.
-pub(crate) struct Tiers {
+/// What there is for the tests to run against.
+pub(crate) struct Found {
     /// A PostgreSQL server can be started.
     pub(crate) postgres: bool,
     /// The real `kubectl` is there.
@@ -25,30 +25,33 @@ pub(crate) struct Machines {
     pub(crate) root_image: PathBuf,
 }
 
-impl Tiers {
-    #[expect(clippy::print_stdout, reason = "this is what the person asked for")]
-    pub(crate) fn print(&self) {
-        let installed = |there| if there { "ran" } else { "left out: not installed" };
-        println!("tiers:");
-        println!("  unit and contract tests, SQLite, simulated machines   ran");
-        println!("  PostgreSQL                                            {}", installed(self.postgres));
-        println!("  real kubectl                                          {}", installed(self.kubectl));
-        println!("  real networks (namespaces, firewall, DHCP, proxy)     {}", installed(self.networks));
-        match &self.machines {
-            Ok(_) => println!("  real machines (own kernel, real cloud-init)           ran"),
-            Err(why) => println!("  real machines (own kernel, real cloud-init)           left out: {why}"),
+impl Found {
+    /// Why the tests of a tier cannot run; `None` where they can.
+    pub(crate) fn missing(&self, tier: &str) -> Option<&str> {
+        let installed = |there| if there { None } else { Some("not installed") };
+        match tier {
+            "postgresql" => installed(self.postgres),
+            "kubectl" => installed(self.kubectl),
+            "networks" if self.networks => None,
+            "networks" => Some("not root, or not installed"),
+            _ => self.machines.as_ref().err().map(String::as_str),
         }
-        println!(
-            "  real Kubernetes on real machines                      `cargo xtask lab test`, which is not part of this"
-        );
     }
 }
 
 /// The proxy's package.
 const PROXY: &str = "squid-openssl";
 /// How to tell that a package of the real networks is there, and its name.
-const NETWORKS: [(&str, &str); 4] =
-    [("ip", "iproute2"), ("nft", "nftables"), ("dnsmasq", "dnsmasq-base"), ("squid", PROXY)];
+const NETWORKS: [(&str, &str); 8] = [
+    ("ip", "iproute2"),
+    ("nft", "nftables"),
+    ("sysctl", "procps"),
+    ("dnsmasq", "dnsmasq-base"),
+    ("setpriv", "util-linux"),
+    ("ssh-keygen", "openssh-client"),
+    ("squid", PROXY),
+    ("openssl", "openssl"),
+];
 /// The packages of these that are not there.
 fn absent(packages: &[(&str, &'static str)]) -> Vec<&'static str> {
     packages.iter().filter(|(program, _)| !has_system_program(program)).map(|(_, package)| *package).collect()
@@ -109,7 +112,7 @@ pub(crate) fn install(packages: &[&str]) -> bool {
 /// # Errors
 /// When root could not install what is missing: a silent gap in the tests would look like success.
 #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
-pub(crate) fn prepare(may_install: bool) -> Result<Tiers> {
+pub(crate) fn prepare(may_install: bool) -> Result<Found> {
     let mut missing = Vec::new();
     if !has_postgres() {
         missing.push("postgresql");
@@ -143,5 +146,5 @@ pub(crate) fn prepare(may_install: bool) -> Result<Tiers> {
         }
     }
     let networks = is_root() && absent(&NETWORKS).is_empty();
-    Ok(Tiers { postgres: has_postgres(), kubectl: has_program("kubectl"), networks, machines: machines(may_install) })
+    Ok(Found { postgres: has_postgres(), kubectl: has_program("kubectl"), networks, machines: machines(may_install) })
 }

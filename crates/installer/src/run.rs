@@ -22,7 +22,7 @@ use begin::Begun;
 use build::Passes;
 use ferrogate_api::PairResponse;
 use ferrogate_model::{GatewayId, state::OperationState};
-use ferrogate_provision::{Desired, GatewayPayload, Kind, Pass, preflight::Status};
+use ferrogate_provision::{ClusterMaterials, Desired, GatewayPayload, Kind, Pass, preflight::Status};
 use register::{GatewayDoor, PlaneEnrolment};
 use secrecy::SecretString;
 use site::Site;
@@ -114,6 +114,9 @@ async fn run(begun: &Begun, screen: &dyn Screen, host: &Host) -> Result<Outcome,
     let steps = Steps::new(screen, host.cancel.clone(), config.deadlines.overall);
     tracing::info!(gateway = %config.name, overall = %describe(config.deadlines.overall), "an installation goes on");
     let site = checks(config, &progress, host, &steps).await?;
+    if let Some(gateway) = installed(begun, &site, &mut progress, host, screen).await? {
+        return Ok(Outcome::Installed { gateway, config: folder.config() });
+    }
     let paired_before = progress.paired.is_some();
     let paired = pair(begun, &site, &mut progress, host, &steps).await?;
     if !paired_before {
@@ -134,7 +137,7 @@ async fn run(begun: &Begun, screen: &dyn Screen, host: &Host) -> Result<Outcome,
         })
         .await?;
     door.tell("registration", OperationState::Succeeded, "the gateway is running and healthy").await;
-    progress.finished = Some(host.clock.now());
+    progress.finish(host.clock.now());
     folder.keep(sealer, &progress)?;
     pages::finished(begun, &paired, &pass, &status, steps.elapsed(), screen);
     Ok(Outcome::Installed { gateway: paired.gateway_id, config: folder.config() })
@@ -155,6 +158,32 @@ async fn checks(config: &Config, progress: &Progress, host: &Host, steps: &Steps
         .await
 }
 
+/// The gateway, where it was installed before and is as it should be: then there is nothing to do. Where nodes are missing
+/// the installation goes on, and builds them anew.
+async fn installed(
+    begun: &Begun,
+    site: &Site,
+    progress: &mut Progress,
+    host: &Host,
+    screen: &dyn Screen,
+) -> Result<Option<GatewayId>, InstallError> {
+    let Begun { config, folder, sealer } = begun;
+    let (Some(since), Some(paired)) = (progress.finished, progress.paired.clone()) else { return Ok(None) };
+    let status = door(config, site, &paired, host)?
+        .status()
+        .await
+        .map_err(|error| InstallError::plane("the plane does not say how the gateway is", error))?;
+    if !register::is_well(&status) {
+        let text = format!("Installed before; now the plane calls it {}, {}", status.state, status.health);
+        screen.line(Tone::Warning, &text);
+        return Ok(None);
+    }
+    progress.finish(since);
+    folder.keep(sealer, progress)?;
+    pages::already(begun, &paired, &status, since, screen);
+    Ok(Some(paired.gateway_id))
+}
+
 async fn pair(
     begun: &Begun,
     site: &Site,
@@ -163,7 +192,7 @@ async fn pair(
     steps: &Steps<'_>,
 ) -> Result<PairResponse, InstallError> {
     let Begun { config, folder, sealer } = begun;
-    if let Some(paired) = &progress.paired {
+    if let Some(paired) = progress.paired_with_keys() {
         steps.screen().line(Tone::Good, &format!("Paired before: gateway {}", paired.gateway_id));
         return Ok(paired.clone());
     }
@@ -214,7 +243,7 @@ async fn build(
     let Begun { config, folder, sealer } = begun;
     let door = door(config, site, paired, host)?;
     let engine = engine(config, &door, host)?;
-    let desired = desired(config, site, paired, false)?;
+    let desired = desired(config, site, paired, pairing::materials(paired)?, false)?;
     progress.maas_endpoint = Some(config.maas.endpoint.to_string());
     folder.keep(sealer, progress)?;
     let nodes =
@@ -284,7 +313,13 @@ fn engine(config: &Config, door: &GatewayDoor, host: &Host) -> Result<ferrogate_
     ))
 }
 
-fn desired(config: &Config, site: &Site, paired: &PairResponse, absent: bool) -> Result<Desired, InstallError> {
+fn desired(
+    config: &Config,
+    site: &Site,
+    paired: &PairResponse,
+    materials: ClusterMaterials,
+    absent: bool,
+) -> Result<Desired, InstallError> {
     let url = |text: &str| {
         text.parse::<url::Url>()
             .map_err(|error| InstallError::Version(format!("the address `{text}` is none: {error}")))
@@ -297,7 +332,7 @@ fn desired(config: &Config, site: &Site, paired: &PairResponse, absent: bool) ->
         kind: Kind::Gateway,
         spec: config.spec(),
         release: paired.release.clone(),
-        materials: pairing::materials(paired)?,
+        materials,
         artifacts_url: url(&artifacts)?,
         plane_ca_pem: paired.plane_ca_pem.clone(),
         proxy: site.proxy(config),

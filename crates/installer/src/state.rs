@@ -32,7 +32,7 @@ pub struct Progress {
     pub request_key: Secret,
     /// Whether the code may have been sent: from then on the plane may know of this installation.
     pub pairing_begun: bool,
-    /// What the plane answered.
+    /// What the plane answered; without the cluster's keys once the installation is finished.
     pub paired: Option<PairResponse>,
     /// Where machines are taken: MAAS's endpoint at the time of the first machine. Another one would leave them behind.
     pub maas_endpoint: Option<String>,
@@ -46,6 +46,21 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// The plane has taken the gateway over. It has the cluster's keys and nobody else needs them, so they are dropped. The
+    /// install token stays: how the gateway is, is asked with it, and it is good for nothing else while every node is there.
+    pub fn finish(&mut self, now: Timestamp) {
+        self.finished = Some(now);
+        if let Some(paired) = &mut self.paired {
+            paired.materials = Secret::from(String::new());
+        }
+    }
+
+    /// What the plane answered, where the cluster's keys are still with it.
+    #[must_use]
+    pub fn paired_with_keys(&self) -> Option<&PairResponse> {
+        self.paired.as_ref().filter(|paired| !paired.materials.expose().is_empty())
+    }
+
     fn new(name: Name) -> Self {
         use rand::RngCore;
         let mut key = [0_u8; 32];

@@ -2,6 +2,7 @@
 //! the network namespaces in which people stand; only faults and looks at machines go through the site's daemon.
 
 mod artifacts;
+mod busy;
 mod cluster;
 mod computer;
 mod evidence;
@@ -17,6 +18,7 @@ mod partition;
 mod people;
 mod plan;
 mod process;
+mod reach;
 mod read;
 mod run;
 mod scene;
@@ -26,6 +28,7 @@ mod split;
 mod table;
 mod three_nodes;
 
+pub use busy::{Busy, vacant};
 pub use plan::Scenario;
 pub use run::{Options, run};
 pub use table::Report;

@@ -6,6 +6,7 @@ pub(crate) mod caller;
 pub(crate) mod limits;
 pub(crate) mod password;
 pub(crate) mod secret;
+pub(crate) mod standing;
 
 pub(crate) use call::Call;
 pub(crate) use caller::{Caller, Installer, Principal};

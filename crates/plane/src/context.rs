@@ -51,6 +51,7 @@ pub struct Context {
     pub(crate) document: Bytes,
     pub(crate) nudge: watch::Sender<()>,
     pub(crate) events: watch::Sender<()>,
+    pub(crate) credentials: watch::Sender<()>,
 }
 
 impl Context {
@@ -84,6 +85,16 @@ impl Context {
     #[must_use]
     pub fn nudges(&self) -> watch::Receiver<()> {
         self.nudge.subscribe()
+    }
+
+    /// Makes every stream look again whether the credentials that opened it still stand.
+    pub fn credentials_changed(&self) {
+        self.credentials.send_replace(());
+    }
+
+    /// Tells of every such change from now on.
+    pub(crate) fn credential_changes(&self) -> watch::Receiver<()> {
+        self.credentials.subscribe()
     }
 
     /// Tells the live streams that events were added to the store.

@@ -162,12 +162,15 @@ pub async fn revoke(
     Ok(rows == 1)
 }
 
-/// Forgets the codes that ended (used, revoked or expired) before `before`; returns how many.
+/// Forgets the codes that ended (used, revoked or expired) before `before`; returns how many. One that made a gateway is
+/// kept as long as that is there: its installer may have to be known again.
 ///
 /// # Errors
 /// What the database said.
 pub async fn purge(db: impl Into<Db<'_>>, before: Timestamp) -> Result<u64, StoreError> {
-    db.into().execute("DELETE FROM pairing_codes WHERE expires < $1 OR used < $1 OR revoked < $1", args![before]).await
+    let sql = "DELETE FROM pairing_codes WHERE (expires < $1 OR used < $1 OR revoked < $1) AND NOT EXISTS \
+               (SELECT 1 FROM gateways WHERE gateways.id = used_by_gateway AND gateways.deleted IS NULL)";
+    db.into().execute(sql, args![before]).await
 }
 
 fn read(row: &Row) -> Result<PairingCode, StoreError> {

@@ -82,6 +82,15 @@ pub async fn by_token(
     db.into().read_one(TABLE, sql, args![token, now], read).await
 }
 
+/// One session of a user, ended or not.
+///
+/// # Errors
+/// What the database said.
+pub async fn find(db: impl Into<Db<'_>>, user: UserId, id: SessionId) -> Result<Option<Session>, StoreError> {
+    let sql = concat!("SELECT ", columns!(), " FROM sessions WHERE user_id = $1 AND id = $2");
+    db.into().read_one(TABLE, sql, args![user, id], read).await
+}
+
 /// The sessions of a user, newest first, ended ones included until they are purged.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use crate::{
     wire::hello::CarrierKind,
 };
 use ferrogate_model::{Clock, GatewayId, NodeId, Timestamp};
-use ferrogate_net::{BoxIo, Connector};
+use ferrogate_net::{BoxIo, Connector, Places};
 use std::{
     collections::HashMap,
     fmt,
@@ -68,7 +68,7 @@ struct Inner {
     changed: watch::Sender<()>,
     events: broadcast::Sender<HubEvent>,
     admission: Mutex<Admission>,
-    handshakes: Semaphore,
+    handshakes: Arc<Places>,
     draining: AtomicBool,
     stop: CancellationToken,
     serving: TaskTracker,
@@ -93,7 +93,7 @@ impl Hub {
         let rate = options.handshakes_per_second;
         let admission = Admission::new(rate, rate, Instant::now().into_std());
         let inner = Inner {
-            handshakes: Semaphore::new(options.max_handshakes),
+            handshakes: Places::new(options.max_handshakes, options.max_handshakes_per_source),
             options,
             authenticator,
             clock,

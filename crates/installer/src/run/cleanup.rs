@@ -138,7 +138,8 @@ async fn give_back(
         within: config.deadlines.cleanup,
     };
     let engine = super::engine(config, &door, host)?;
-    let desired = super::desired(config, &site, &paired, true)?;
+    let materials = pairing::materials_or_nobodys(&progress, config, host)?;
+    let desired = super::desired(config, &site, &paired, materials, true)?;
     let before: Vec<String> = progress.memory.views.iter().map(|machine| machine.hostname.clone()).collect();
     let passes = Passes {
         builder: &engine,

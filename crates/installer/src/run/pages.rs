@@ -8,6 +8,7 @@ use crate::{
     state::Progress,
 };
 use ferrogate_api::{InstallStatus, PairResponse};
+use ferrogate_model::Timestamp;
 use ferrogate_provision::Pass;
 use std::time::Duration;
 
@@ -43,6 +44,24 @@ pub(crate) fn finished(
     }
     say("  This host is no longer needed. The folder holds sealed secrets: keep it for");
     say("  --config, or remove it.");
+}
+
+/// After a run that found everything done.
+pub(crate) fn already(
+    begun: &Begun,
+    paired: &PairResponse,
+    status: &InstallStatus,
+    since: Timestamp,
+    screen: &dyn Screen,
+) {
+    let say = |text: &str| screen.line(Tone::Plain, text);
+    say("");
+    let text = format!("Gateway {} was installed already, at {since}, and is running and healthy.", status.name);
+    screen.line(Tone::Good, &text);
+    say(&format!("  Gateway     {} ({})", status.name, paired.gateway_id));
+    say(&format!("  Plane       {}", paired.plane_url));
+    say(&format!("  Files       {}", begun.folder.path().display()));
+    say("The plane keeps it from here on; nothing was changed. What is to change now is changed there.");
 }
 
 /// After a bad end: what is kept, and the two ways on.

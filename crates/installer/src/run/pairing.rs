@@ -2,7 +2,7 @@
 //! answer that was lost is asked for again with the same request key.
 
 use super::site::Site;
-use crate::{Config, InstallError, host::USER_AGENT, state::Progress};
+use crate::{Config, Host, InstallError, host::USER_AGENT, state::Progress};
 use ferrogate_api::{ApiError, Client, PairRequest, PairResponse, PairedMaas, ProxyConfig, Secret};
 use ferrogate_model::{Explain, Retry};
 use ferrogate_provision::ClusterMaterials;
@@ -80,6 +80,23 @@ pub(crate) fn may_pass(error: &ApiError) -> bool {
 pub(crate) fn materials(paired: &PairResponse) -> Result<ClusterMaterials, InstallError> {
     serde_json::from_str(paired.materials.expose())
         .map_err(|error| InstallError::Version(format!("the cluster's keys are not understood: {error}")))
+}
+
+/// The keys and certificates, or new ones that nobody believes where they were dropped: a cluster that is given back is not
+/// spoken to.
+///
+/// # Errors
+/// They are of another version, or there is no randomness.
+pub(crate) fn materials_or_nobodys(
+    progress: &Progress,
+    config: &Config,
+    host: &Host,
+) -> Result<ClusterMaterials, InstallError> {
+    match progress.paired_with_keys() {
+        Some(paired) => materials(paired),
+        None => ClusterMaterials::generate(config.name.as_str(), host.clock.now())
+            .map_err(|error| InstallError::Version(format!("keys cannot be made on this host: {error}"))),
+    }
 }
 
 /// Whether what must not change after pairing was changed in pcg.yaml. The plane, and the machines taken so far, would

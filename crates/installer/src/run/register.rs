@@ -3,7 +3,7 @@
 use super::{build::Watcher, pairing::may_pass, steps::Live};
 use crate::InstallError;
 use async_trait::async_trait;
-use ferrogate_api::{Client, EnrolmentTokenCreate, InstallProgress, InstallStatus};
+use ferrogate_api::{ApiError, Client, EnrolmentTokenCreate, InstallProgress, InstallStatus};
 use ferrogate_model::{
     GatewayId, Name, Retry,
     state::{GatewayHealth, GatewayState, OperationState},
@@ -19,6 +19,11 @@ use std::{
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// Telling the plane how far things are must not hold up the work.
 const TELL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Whether the gateway is as it should be, with every node.
+pub(crate) fn is_well(status: &InstallStatus) -> bool {
+    status.state == GatewayState::Running && status.health == GatewayHealth::Healthy
+}
 
 /// The plane, for one gateway, with its install token.
 #[derive(Debug)]
@@ -43,6 +48,14 @@ impl GatewayDoor {
         }
     }
 
+    /// How the gateway is.
+    ///
+    /// # Errors
+    /// What the plane said, or that it did not answer.
+    pub(crate) async fn status(&self) -> Result<InstallStatus, ApiError> {
+        self.client.install_status(self.gateway).await
+    }
+
     /// Waits until the gateway is running and healthy.
     ///
     /// # Errors
@@ -50,7 +63,7 @@ impl GatewayDoor {
     pub(crate) async fn healthy(&self, live: &Live) -> Result<InstallStatus, InstallError> {
         loop {
             match self.client.install_status(self.gateway).await {
-                Ok(status) if status.state == GatewayState::Running && status.health == GatewayHealth::Healthy => {
+                Ok(status) if is_well(&status) => {
                     return Ok(status);
                 }
                 Ok(status)

@@ -122,6 +122,17 @@ async fn a_gateway_that_was_installed_is_not_taken_apart_while_the_plane_cannot_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_gateway_that_the_plane_deleted_left_can_be_given_back_without_its_keys() {
+    let world = World::new().await;
+    let Ok(Outcome::Installed { config, .. }) = world.install(world.args()).await else {
+        panic!("{}", world.screen.text())
+    };
+    world.plane.knows.lock().unwrap().gone = true;
+    world.cleanup(&config).await.unwrap_or_else(|error| panic!("{error}\n{}", world.screen.text()));
+    assert_eq!(world.taken(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_ends_at_once_keeps_what_was_begun_and_says_how_to_go_on() {
     let world = stuck().await;
     let config = world.write_config().await;

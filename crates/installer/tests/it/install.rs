@@ -1,8 +1,12 @@
 //! From given answers to a healthy gateway, against a simulated MAAS with machines that obey their cloud-config.
 
 use crate::world::{LONG, World, edit};
-use ferrogate_installer::{InstallError, Outcome};
-use std::os::unix::fs::PermissionsExt;
+use ferrogate_installer::{
+    InstallError, Outcome,
+    seal::Sealer,
+    state::{Folder, Progress},
+};
+use std::{os::unix::fs::PermissionsExt, path::Path};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_is_built_and_its_secrets_stand_nowhere_in_the_clear() {
@@ -42,6 +46,49 @@ async fn a_second_run_takes_no_second_machine() {
     assert!(matches!(again, Ok(Outcome::Installed { .. })), "{:?}\n{}", again, world.screen.text());
     assert_eq!(world.allocations(), allocations);
     assert_eq!(world.plane.asked("POST /api/v1/pair"), 1, "the code is used once");
+    let screen = world.screen.text();
+    assert!(screen.contains("Gateway maas-pcg-1 was installed already, at "), "{screen}");
+}
+
+/// The notes beside a configuration.
+fn notes(config: &Path) -> Progress {
+    let folder = Folder::of(config);
+    let sealer = Sealer::load(folder.path()).unwrap();
+    folder.read(&sealer, "maas-pcg-1").unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_installation_keeps_no_keys_and_asks_for_them_again_where_nodes_are_missing() {
+    let world = World::new().await;
+    world.plane.knows.lock().unwrap().healthy = false;
+    let config = world.write_config().await;
+    edit(&config, "    register: 15m", "    register: 300ms");
+    world.install_with(&config).await.unwrap_err();
+    assert!(notes(&config).paired_with_keys().is_some(), "what is needed to go on is kept");
+    edit(&config, "    register: 300ms", "    register: 15m");
+    world.plane.knows.lock().unwrap().healthy = true;
+    world.install_with(&config).await.unwrap();
+    let finished = notes(&config);
+    assert!(finished.finished.is_some() && finished.paired.is_some() && finished.paired_with_keys().is_none());
+
+    let allocations = world.allocations();
+    world.plane.knows.lock().unwrap().healthy = false;
+    let heals = async {
+        while world.plane.asked("POST /api/v1/pair") < 2 {
+            tokio::task::yield_now().await;
+        }
+        world.plane.knows.lock().unwrap().healthy = true;
+        std::future::pending::<()>().await;
+    };
+    let outcome = tokio::select! {
+        outcome = tokio::time::timeout(LONG, world.install_with(&config)) => outcome.unwrap(),
+        () = heals => unreachable!(),
+    };
+    let screen = world.screen.text();
+    assert!(matches!(outcome, Ok(Outcome::Installed { .. })), "{outcome:?}\n{screen}");
+    assert!(screen.contains("Installed before; now the plane calls it Provisioning, Unknown"), "{screen}");
+    assert_eq!(world.allocations(), allocations, "the keys fit the machine that is there");
+    assert!(notes(&config).paired_with_keys().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,6 +40,8 @@ pub(crate) struct Knows {
     pub(crate) lose_pair_answers: u32,
     /// Whether the gateway is called running and healthy.
     pub(crate) healthy: bool,
+    /// Whether the gateway was deleted, and its token with it.
+    pub(crate) gone: bool,
     /// Whether the installation was abandoned.
     pub(crate) abandoned: bool,
     /// Enrolment tokens given out: node names.
@@ -152,7 +154,7 @@ fn answer(request: &str, body: &Value, facts: &Facts, knows: &Mutex<Knows>) -> O
     let install = format!("/api/v1/install/{}", facts.gateway);
     match request.split_once(' ').unwrap() {
         ("POST", "/api/v1/pair") => pair(body, facts, &mut knows),
-        ("GET", path) if path == install => json(json!({
+        ("GET", path) if path == install && !knows.gone => json(json!({
             "gateway_id": facts.gateway, "name": "maas-pcg-1", "desired_nodes": 1, "reason": "",
             "state": if knows.healthy { "Running" } else { "Provisioning" },
             "health": if knows.healthy { "Healthy" } else { "Unknown" },

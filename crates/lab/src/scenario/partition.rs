@@ -3,16 +3,24 @@
 use super::{
     cluster::CLUSTER,
     failure::Failure,
+    reach::{self, Reach},
     read::{Machine, Node, Pod},
     scene::{Look, Scene},
 };
-use std::time::Duration;
+use crate::netns::PLANE;
+use std::{net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 
 const SHORT: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(600);
 /// A gateway tries again at the latest after this, and the plane has noted it.
 const RECONNECTED: Duration = Duration::from_secs(150);
+
+/// The plane's port for everybody.
+const HTTPS: u16 = 443;
+/// How long the site waits for the plane before that counts as silence: the way is one computer long, and the first SYN is
+/// repeated once within it.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// What must be the same before and after.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +51,11 @@ async fn picture(scene: &Scene) -> Result<Picture, Failure> {
     })
 }
 
+/// Whether a host of the site reaches the plane.
+async fn from_site(scene: &Scene) -> Result<Reach, Failure> {
+    reach::from(scene.site.site_netns(), SocketAddr::new(PLANE.into(), HTTPS), SILENCE).await
+}
+
 /// Scenario e. The long one leaves the slot to others: nothing happens meanwhile, which is the point.
 pub(crate) async fn both(scene: &Scene) -> Result<(), Failure> {
     one(scene, SHORT).await?;
@@ -60,9 +73,15 @@ async fn one(scene: &Scene, length: Duration) -> Result<(), Failure> {
     let control_plane = control_plane
         .map(|machine| machine.hostname.clone())
         .ok_or_else(|| Failure::new("the cluster's control-plane machine", format!("{:?}", before.machines)))?;
+    // What is silent during the partition must not have been silent before.
+    let open = from_site(scene).await?;
+    scene.holds(&format!("{word}: before, the plane is reached from the site"), open == Reach::Open, open.word())?;
     let asked = scene.site.control().partition(Some(length.as_secs())).await;
     scene.site.asked("a partition", asked)?;
     let end = Instant::now() + length;
+    let cut = format!("{word}: meanwhile the plane cannot be reached from the site, and the site is not told");
+    let reach = from_site(scene).await?;
+    scene.holds(&cut, reach == Reach::Silence, reach.word())?;
     if length > Duration::from_secs(120) {
         scene
             .comes(&format!("{word}: the plane calls the gateway Unreachable"), length / 2, async || {
@@ -81,6 +100,10 @@ async fn one(scene: &Scene, length: Duration) -> Result<(), Failure> {
             let name = format!("{word}: the cluster works on without the plane");
             return scene.holds(&name, false, format!("{} nodes, not Ready: {}", nodes.len(), away.join(", ")));
         }
+        let reach = from_site(scene).await?;
+        if reach != Reach::Silence {
+            return scene.holds(&cut, false, format!("after {looks} looks: {}", reach.word()));
+        }
         looks += 1;
         let pause = length.min(Duration::from_secs(60)) / 3;
         tokio::time::sleep_until((Instant::now() + pause).min(end)).await;
@@ -92,6 +115,12 @@ async fn one(scene: &Scene, length: Duration) -> Result<(), Failure> {
     )?;
     tokio::time::sleep_until(end).await;
     let healed = Instant::now();
+    scene
+        .comes(&format!("{word}: after it the plane is reached from the site"), RECONNECTED, async || {
+            let reach = from_site(scene).await?;
+            Ok(if reach == Reach::Open { Look::Come(()) } else { Look::NotYet(reach.word()) })
+        })
+        .await?;
     scene
         .comes(&format!("{word}: the gateway reconnects by itself"), RECONNECTED, async || {
             let gateway = scene.gateway().await?;

@@ -6,4 +6,6 @@ mod maas;
 mod machines;
 mod networks;
 mod replay;
+#[path = "../../../../xtask/shared/tier.rs"]
+mod tier;
 mod uml;

@@ -1,6 +1,7 @@
 //! The networks of a real site, from outside: the program is started as people start it, and what it promises is tried
 //! from within the namespaces. They run where root and the programs are; elsewhere they say what is missing.
 
+use crate::tier;
 use ferrogate_lab::{
     control::{Delegation, Status},
     folder::Folder,
@@ -26,6 +27,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// What `cargo xtask test` calls these tests.
+const TIER: &str = "networks";
 /// Long enough on a busy computer.
 const SOON: Duration = Duration::from_secs(30);
 /// What a firewall that drops is given to answer.
@@ -37,13 +40,13 @@ struct Lab {
 
 impl Lab {
     /// A name of its own for each test and each run; `None` where this computer cannot have a site.
-    #[expect(clippy::print_stdout, reason = "a test that is left out says so")]
     fn new(test: &str) -> Option<Self> {
         let tools = [&netns::TOOLS[..], &netns::PROXY_TOOLS[..]].concat();
         if let Err(error) = host::need_root().and_then(|()| Tool::need(&tools)) {
-            println!("SKIPPED: {error}");
+            tier::skipped(TIER, error);
             return None;
         }
+        tier::ran(TIER);
         Some(Self { site: format!("t{}-{test}", std::process::id()) })
     }
 

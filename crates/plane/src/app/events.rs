@@ -2,7 +2,7 @@
 
 use crate::{
     app::wire,
-    auth::Principal,
+    auth::{Principal, standing},
     context::Context,
     failure::{Failure, Outcome},
 };
@@ -14,7 +14,7 @@ use ferrogate_store::{
     events::{self, Filter},
     gateways,
 };
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt as _, stream};
 use std::{
     collections::{HashMap, VecDeque},
     convert::Infallible,
@@ -76,7 +76,8 @@ fn stored_kind(kind: SubjectKind) -> Outcome<Kind> {
     })
 }
 
-/// The tenant's events as they happen, in the format of server-sent events, until the plane shuts down.
+/// The tenant's events as they happen, in the format of server-sent events, until the plane shuts down or the credentials
+/// end.
 ///
 /// Begins after `last`, or where that is not given with the next event.
 pub(crate) async fn follow(
@@ -91,6 +92,7 @@ pub(crate) async fn follow(
         }
         None => events::newest(&context.store).await?,
     };
+    let ended = standing::ended(Arc::clone(&context), who.clone());
     let live = Live {
         filter: Filter { tenant: Some(who.tenant), ..Filter::default() },
         after,
@@ -102,7 +104,8 @@ pub(crate) async fn follow(
         greeting: Some(Bytes::from_static(b"retry: 2000\n: connected\n\n")),
         context,
     };
-    Ok(stream::unfold(live, |mut live| async { live.next().await.map(|bytes| (Ok(bytes), live)) }))
+    let events = stream::unfold(live, |mut live| async { live.next().await.map(|bytes| (Ok(bytes), live)) });
+    Ok(events.take_until(ended))
 }
 
 struct Live {

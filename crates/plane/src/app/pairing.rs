@@ -19,6 +19,7 @@ use ferrogate_model::{
     ClusterId, GatewayId, PairingCodeId, TenantId, Timestamp,
     cluster::{ClusterSpec, PoolSpec, control_plane_name},
     fault::chain,
+    release::Release,
     state::{ClusterState, GatewayHealth, GatewayState, Severity},
 };
 use ferrogate_provision::materials::ClusterMaterials;
@@ -172,7 +173,7 @@ pub(crate) async fn pair(context: &Context, call: &Call, request: PairRequest) -
     call.acted(Caller::Installer(Installer { gateway: ids.0, tenant }));
     context.events_added();
     context.nudge();
-    Ok(response(context, ids, token, materials))
+    Ok(response(context, ids, token, materials, context.release.clone()))
 }
 
 /// The same answer for the same installer, which did not hear it the first time.
@@ -196,15 +197,22 @@ async fn again(
     if !is_same || !gateway.install_token_hash.as_ref().is_some_and(|kept| kept.matches(&token)) {
         return Err(used());
     }
-    // Once the installation is over its installer has the answer, and nobody else needs the cluster's keys.
-    if install::installation(context, &gateway).await?.is_none() {
+    // Once the installation is over its installer has dropped the cluster's keys, and needs them again only to build lost
+    // nodes anew. While none is missing nobody gets them.
+    let is_over = install::installation(context, &gateway).await?.is_none();
+    if is_over && gateway.health == GatewayHealth::Healthy {
         return Err(used());
     }
     let cluster = clusters::get(&context.store, gateway.cluster).await?.ok_or_else(used)?;
     let materials = cluster.materials.ok_or_else(used)?;
+    if is_over {
+        let message = "its installer was given the keys of its cluster again, to build lost nodes anew";
+        let event = events::new(gateway.tenant, gateway.id, Severity::Warning, "PairedAgain", message, context.now());
+        context.record(&[event]).await?;
+    }
     context.limits.pairing.forgive(&source(call.from));
     call.acted(Caller::Installer(Installer { gateway: gateway.id, tenant: gateway.tenant }));
-    Ok(response(context, (gateway.id, gateway.cluster), token, materials))
+    Ok(response(context, (gateway.id, gateway.cluster), token, materials, cluster.release))
 }
 
 fn refused(code: &str, detail: &str) -> Failure {
@@ -352,13 +360,14 @@ fn response(
     (gateway_id, cluster_id): (GatewayId, ClusterId),
     token: SecretString,
     materials: SecretString,
+    release: Release,
 ) -> PairResponse {
     PairResponse {
         gateway_id,
         cluster_id,
         install_token: token.into(),
         materials: materials.into(),
-        release: context.release.clone(),
+        release,
         plane_url: context.public_url.as_str().trim_end_matches('/').to_owned(),
         plane_ca_pem: context.plane_ca_pem(),
         artifacts_url: context.artifacts_url().to_string(),

@@ -106,6 +106,7 @@ pub(crate) async fn delete(context: &Context, who: &Principal, session: &str) ->
     if !sessions::remove(&context.store, who.user, id).await? {
         return Err(Failure::not_found("session", session));
     }
+    context.credentials_changed();
     Ok(())
 }
 

@@ -78,6 +78,7 @@ pub(crate) async fn revoke(context: &Context, who: &Principal, token: &str) -> O
         return Err(unknown());
     }
     tokens::revoke(&context.store, who.tenant, id, context.now()).await?;
+    context.credentials_changed();
     Ok(())
 }
 

@@ -69,6 +69,7 @@ pub(crate) async fn update(context: &Context, who: &Principal, user: &str, reque
         sessions::remove_all(&mut tx, user.id).await?;
     }
     tx.commit().await?;
+    context.credentials_changed();
     find(context, who, &user.id.to_string()).await.map(shown)
 }
 

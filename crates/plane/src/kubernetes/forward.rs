@@ -6,7 +6,7 @@ use super::{
     upgrade,
 };
 use crate::{
-    auth::{Call, Principal},
+    auth::{Call, Principal, standing},
     context::Context,
     failure::{Failure, Outcome},
     server::DRAIN_DEADLINE,
@@ -56,13 +56,13 @@ pub(crate) async fn forward(
     let answer = exchange(context, &reach, &mut carried, endless).await?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match client_upgrade {
-            Some(client) => Ok(upgrade::switch(context, client, answer)),
+            Some(client) => Ok(upgrade::switch(context, who, client, answer)),
             None => Err(lost(&reach, "the API server switched protocols without being asked")),
         };
     }
     let (mut head, body) = answer.into_parts();
     head::response(&mut head.headers);
-    let body = if endless || wants_upgrade { until_closing(context, body) } else { Body::new(body) };
+    let body = if endless || wants_upgrade { until_ended(context, who, body) } else { Body::new(body) };
     Ok(Response::from_parts(head, body))
 }
 
@@ -185,13 +185,15 @@ async fn connect(context: &Arc<Context>, reach: &Reach, member: IpAddr) -> Resul
     Ok(sender)
 }
 
-/// A body that ends cleanly when the plane shuts down or the way to the site breaks, so that whoever watches lists anew.
-fn until_closing(context: &Arc<Context>, body: Incoming) -> Body {
+/// A body that ends cleanly when the plane shuts down, the credentials end or the way to the site breaks, so that whoever
+/// watches lists anew.
+fn until_ended(context: &Arc<Context>, who: &Principal, body: Incoming) -> Body {
     let pieces = http_body_util::BodyStream::new(body)
         .take_while(|piece| std::future::ready(piece.is_ok()))
         .filter_map(|piece| std::future::ready(piece.ok().and_then(|frame| frame.into_data().ok())))
         .map(Ok::<Bytes, std::convert::Infallible>)
-        .take_until(context.closing.clone().cancelled_owned());
+        .take_until(context.closing.clone().cancelled_owned())
+        .take_until(standing::ended(Arc::clone(context), who.clone()));
     Body::from_stream(pieces)
 }
 

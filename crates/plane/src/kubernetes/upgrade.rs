@@ -1,6 +1,9 @@
 //! `exec`, `attach` and `port-forward`: after the API server agreed to switch protocols, only bytes are carried.
 
-use crate::context::Context;
+use crate::{
+    auth::{Principal, standing},
+    context::Context,
+};
 use axum::body::Body;
 use http::{HeaderValue, Response, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
@@ -12,7 +15,13 @@ use tokio::io::copy_bidirectional_with_sizes;
 const BUFFER: usize = 64 * 1024;
 
 /// The answer that tells the client to switch, and the carrying of bytes from then on.
-pub(super) fn switch(context: &Arc<Context>, client: OnUpgrade, mut answer: Response<Incoming>) -> Response<Body> {
+/// They end with the credentials that the session was opened with.
+pub(super) fn switch(
+    context: &Arc<Context>,
+    who: &Principal,
+    client: OnUpgrade,
+    mut answer: Response<Incoming>,
+) -> Response<Body> {
     let server = hyper::upgrade::on(&mut answer);
     let protocol = answer.headers().get(header::UPGRADE).cloned();
     let (mut head, _) = answer.into_parts();
@@ -22,6 +31,7 @@ pub(super) fn switch(context: &Arc<Context>, client: OnUpgrade, mut answer: Resp
         head.headers.insert(header::UPGRADE, protocol);
     }
     let closing = context.closing.clone();
+    let ended = standing::ended(Arc::clone(context), who.clone());
     context.tasks.spawn(async move {
         let carry = async {
             let (client, server) = match tokio::try_join!(client, server) {
@@ -36,6 +46,7 @@ pub(super) fn switch(context: &Arc<Context>, client: OnUpgrade, mut answer: Resp
         tokio::select! {
             () = carry => {}
             () = closing.cancelled() => {}
+            () = ended => {}
         }
     });
     Response::from_parts(head, Body::empty())

@@ -1,6 +1,7 @@
 //! The loop that takes connections: TLS 1.3, then the tunnel or HTTP/1.1 by what the client asked for (ALPN).
 
 use crate::{context::Context, server::identity::Identity};
+use ferrogate_net::{Counted, Place, Places};
 use ferrogate_tunnel::{ALPN, EXPORTER_LABEL};
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
@@ -10,7 +11,6 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -24,6 +24,9 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 const HEAD_DEADLINE: Duration = Duration::from_secs(75);
 /// Connections that may be open at once; more are closed at once, so that those that are served stay fast.
 const MAX_CONNECTIONS: usize = 8_192;
+/// Connections that one address (of IPv6: one network of 64 bits) may have open. Whole companies come from one, so that is a
+/// quarter of all: who wants to keep others out needs four.
+pub(super) const MAX_CONNECTIONS_PER_SOURCE: usize = MAX_CONNECTIONS / 4;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 100;
 /// Most bytes of a request's head; tokens and cookies fit many times over.
@@ -40,6 +43,7 @@ pub(super) struct Listening {
     pub(super) context: Arc<Context>,
     pub(super) router: axum::Router,
     pub(super) tasks: TaskTracker,
+    pub(super) connections_per_source: usize,
     /// Says that no new request is taken; open ones may end.
     pub(super) drain: CancellationToken,
     /// Says that whatever still runs is cut.
@@ -61,7 +65,7 @@ impl Listening {
     /// Takes connections until told to drain. `config` is `None` for plain HTTP (the admin listener).
     pub(super) async fn run(self: Arc<Self>, listener: TcpListener, config: Option<Arc<ServerConfig>>) {
         let acceptor = config.map(TlsAcceptor::from);
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Places::new(MAX_CONNECTIONS, self.connections_per_source);
         loop {
             let accepted = tokio::select! {
                 () = self.drain.cancelled() => return,
@@ -75,25 +79,29 @@ impl Listening {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                tracing::warn!(limit = MAX_CONNECTIONS, "a connection was closed: too many are open");
-                continue;
+            let place = match places.take(peer.ip()) {
+                Ok(place) => place,
+                Err(full) => {
+                    tracing::warn!(%peer, ?full, "a connection was closed: too many are open");
+                    continue;
+                }
             };
             let (this, acceptor) = (Arc::clone(&self), acceptor.clone());
             self.tasks.spawn(async move {
                 tokio::select! {
-                    () = this.connection(stream, peer, acceptor) => {}
+                    () = this.connection(stream, place, peer, acceptor) => {}
                     () = this.cut.cancelled() => {}
                 }
-                drop(place);
             });
         }
     }
 
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr, acceptor: Option<TlsAcceptor>) {
+    async fn connection(&self, stream: TcpStream, place: Place, peer: SocketAddr, acceptor: Option<TlsAcceptor>) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
+        // Whoever has the connection after an upgrade has its place with it.
+        let stream = Counted::new(stream, place);
         let Some(acceptor) = acceptor else {
             return self.http(stream, peer).await;
         };
@@ -104,7 +112,7 @@ impl Listening {
         };
         let session = tls.get_ref().1;
         if session.alpn_protocol() == Some(ALPN) {
-            if let Err(error) = ferrogate_tunnel::socket::tune(tls.get_ref().0) {
+            if let Err(error) = ferrogate_tunnel::socket::tune(tls.get_ref().0.get_ref()) {
                 tracing::debug!(%error, "a carrier's socket could not be tuned");
             }
             // Without the exporter the proof would not be bound to this session, and the hub decides what that means.

@@ -37,6 +37,8 @@ pub struct Options {
     pub proxy: ProxySettings,
     /// Second, plain-HTTP listener with `/livez`, `/readyz` and `/metrics` only.
     pub admin_listen: Option<SocketAddr>,
+    /// Connections that one address (of IPv6: one network of 64 bits) may have open at a listener.
+    pub max_connections_per_source: usize,
     /// Limits and times of the tunnel's hub.
     pub hub: HubOptions,
     /// What stands in the place of the tunnel's hub as the way into the sites; `None` takes the hub. For tests.
@@ -72,6 +74,7 @@ impl Options {
             master_key_file: None,
             proxy: ProxySettings::default(),
             admin_listen: None,
+            max_connections_per_source: super::listener::MAX_CONNECTIONS_PER_SOURCE,
             hub: HubOptions::default(),
             site: None,
             reconcile: true,

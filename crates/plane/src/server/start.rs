@@ -44,6 +44,7 @@ pub(super) async fn start(options: Options) -> Result<Running, StartError> {
             context: Arc::clone(&context),
             router,
             tasks: connections.clone(),
+            connections_per_source: options.max_connections_per_source,
             drain: drain.clone(),
             cut: cut.clone(),
         });
@@ -176,6 +177,7 @@ async fn context(options: &Options, store: Store, identity: &Identity, public_ur
         document: http::openapi().into(),
         nudge: watch::Sender::new(()),
         events: watch::Sender::new(()),
+        credentials: watch::Sender::new(()),
     })
 }
 

@@ -38,25 +38,25 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 const MEMBER: &str = "10.20.0.13:6443";
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// An API server that remembers what it was asked.
 #[derive(Default)]
-struct Stub {
+pub(crate) struct Stub {
     seen: Mutex<Vec<Value>>,
     /// So many connections are closed before an answer.
     failing: AtomicUsize,
-    watch: Mutex<Option<mpsc::Receiver<Bytes>>>,
+    pub(crate) watch: Mutex<Option<mpsc::Receiver<Bytes>>>,
 }
 
-struct World {
-    plane: TestPlane,
-    admin: String,
+pub(crate) struct World {
+    pub(crate) plane: TestPlane,
+    pub(crate) admin: String,
     objects: Objects,
-    stub: Arc<Stub>,
+    pub(crate) stub: Arc<Stub>,
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let plane = TestPlane::start().await;
     let admin = plane.set_up().await;
     let materials = ClusterMaterials::generate("web", SystemClock.now()).unwrap();
@@ -156,7 +156,7 @@ impl Stub {
 }
 
 impl World {
-    fn path(&self, rest: &str) -> String {
+    pub(crate) fn path(&self, rest: &str) -> String {
         format!("//k8s/clusters/{}{rest}", self.objects.cluster)
     }
 
@@ -166,8 +166,28 @@ impl World {
         serde_json::from_str(created.kubeconfig.expose()).unwrap()
     }
 
-    async fn kube_token(&self, user: &str) -> String {
+    pub(crate) async fn kube_token(&self, user: &str) -> String {
         self.kubeconfig(user).await["users"][0]["user"]["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A session in a container, begun.
+    pub(crate) async fn exec(&self, token: &str) -> tokio_rustls::client::TlsStream<BoxIo> {
+        let target = ferrogate_net::Target::new("127.0.0.1", self.plane.running.local_addr.port());
+        let config = ferrogate_net::Trust::ca(&self.plane.running.ca_pem).client_config(&[b"http/1.1"]).unwrap();
+        let io = ferrogate_net::Connector::connect(&ferrogate_net::Direct::new(), &target, DEADLINE).await.unwrap();
+        let mut tls = ferrogate_net::connect_tls(io, &target, None, config, DEADLINE).await.unwrap();
+        let path = format!("/k8s/clusters/{}/api/v1/namespaces/a/pods/b/exec?command=sh", self.objects.cluster);
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\ncontent-length: 0\r\n\r\n"
+        );
+        tls.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(tokio::time::timeout(DEADLINE, tls.read_u8()).await.unwrap().unwrap());
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        assert!(head.starts_with("http/1.1 101") && head.contains("upgrade: spdy/3.1"), "{head}");
+        tls
     }
 }
 
@@ -276,21 +296,7 @@ async fn a_watch_comes_piece_by_piece_and_ends_cleanly_with_the_plane() {
 async fn an_upgraded_stream_is_carried_both_ways() {
     let world = world().await;
     let token = world.kube_token(&world.admin).await;
-    let target = ferrogate_net::Target::new("127.0.0.1", world.plane.running.local_addr.port());
-    let config = ferrogate_net::Trust::ca(&world.plane.running.ca_pem).client_config(&[b"http/1.1"]).unwrap();
-    let io = ferrogate_net::Connector::connect(&ferrogate_net::Direct::new(), &target, DEADLINE).await.unwrap();
-    let mut tls = ferrogate_net::connect_tls(io, &target, None, config, DEADLINE).await.unwrap();
-    let path = format!("/k8s/clusters/{}/api/v1/namespaces/a/pods/b/exec?command=sh", world.objects.cluster);
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\ncontent-length: 0\r\n\r\n"
-    );
-    tls.write_all(request.as_bytes()).await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(tokio::time::timeout(DEADLINE, tls.read_u8()).await.unwrap().unwrap());
-    }
-    let head = String::from_utf8(head).unwrap().to_lowercase();
-    assert!(head.starts_with("http/1.1 101") && head.contains("upgrade: spdy/3.1"), "{head}");
+    let mut tls = world.exec(&token).await;
     for text in ["hello", "world"] {
         tls.write_all(text.as_bytes()).await.unwrap();
         let mut answer = [0; 5];

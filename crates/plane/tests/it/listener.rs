@@ -3,8 +3,11 @@
 use crate::plane::TestPlane;
 use ferrogate_net::{Connector as _, Direct, HttpClient, Limits, Target, Trust, connect_tls};
 use http::Request;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -115,4 +118,53 @@ async fn a_stranger_cannot_fill_the_audit() {
     // One more may be written every ten seconds.
     assert!((100..110).contains(&rows.len()), "{}", rows.len());
     assert!(rows.iter().all(|row| row.detail.len() < 600), "{}", rows[0].detail);
+}
+
+/// A connection to the plane from one of this computer's many own addresses.
+async fn connect_from(address: &str, plane: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+    socket.connect(plane).await.unwrap()
+}
+
+/// Whether the plane closed a connection that nothing was sent on. One that it serves is closed as well, but only after
+/// the deadline of the TLS handshake.
+async fn is_closed_at_once(mut stream: TcpStream) -> bool {
+    let soon = Duration::from_secs(5);
+    tokio::time::timeout(soon, stream.read_u8()).await.is_ok_and(|read| read.is_err())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_cannot_take_every_connection_and_an_upgraded_one_counts() {
+    let plane = TestPlane::start_with(|options| options.max_connections_per_source = 2).await;
+    let address = plane.running.local_addr;
+    let config = Trust::ca(&plane.running.ca_pem).client_config(&[b"http/1.1"]).unwrap();
+    let target = Target::new("127.0.0.1", address.port());
+    let tls = async |from: &str| {
+        let io = Box::new(connect_from(from, address).await);
+        connect_tls(io, &target, None, config.clone(), DEADLINE).await
+    };
+    let mut upgraded = tls("127.0.0.1").await.unwrap();
+    let request = "GET /tunnel HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    upgraded.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(tokio::time::timeout(DEADLINE, upgraded.read_u8()).await.unwrap().unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    let idle = tls("127.0.0.1").await.unwrap();
+    assert!(is_closed_at_once(connect_from("127.0.0.1", address).await).await, "a third was taken");
+    tls("127.0.0.2").await.unwrap();
+
+    // What is closed makes room, also after an upgrade.
+    drop((idle, upgraded));
+    let freed = async {
+        loop {
+            if let Ok(stream) = tls("127.0.0.1").await {
+                return stream;
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, freed).await.unwrap();
 }

@@ -12,5 +12,6 @@ mod pairing;
 mod people;
 mod plane;
 mod routes;
+mod standing;
 mod tasks;
 mod tunnel;

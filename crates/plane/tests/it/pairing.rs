@@ -5,7 +5,7 @@ use ferrogate_api::{
     EnrolmentTokenCreated, Gateway, InstallStatus, Operation, Page, PairResponse, PairingCode, PairingCodeCreated,
     PairingCodeState,
 };
-use ferrogate_model::state::{GatewayState, OperationState};
+use ferrogate_model::state::{GatewayHealth, GatewayState, OperationState};
 use ferrogate_provision::materials::ClusterMaterials;
 use ferrogate_tunnel::{Authenticator, EnrolRefused, Enrolment, NodeKey};
 use serde_json::{Value, json};
@@ -89,6 +89,30 @@ async fn the_same_installer_gets_the_same_answer_and_any_other_is_refused() {
     plane.post("/pair").json(renamed).await.problem(403, "pairing_code_used");
     let gateways: Page<Gateway> = plane.get("/gateways").token(&admin).await.read(200);
     assert_eq!(gateways.items.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_an_installation_its_installer_gets_the_keys_only_while_nodes_are_missing() {
+    use ferrogate_store::{Subject, gateways, operations};
+    let plane = TestPlane::start().await;
+    let admin = plane.set_up().await;
+    let created = code(&plane, &admin).await;
+    let first: PairResponse = pair(&plane, created.code.expose()).await.read(201);
+    let (store, now) = (&plane.running.context.store, plane.running.context.now());
+    let open = operations::open_on(store, &Subject::from(first.gateway_id)).await.unwrap();
+    for state in [OperationState::Running, OperationState::Succeeded] {
+        operations::transition(store, open[0].id, state, "", now).await.unwrap();
+    }
+    gateways::set_health(store, first.gateway_id, GatewayHealth::Healthy, Some(now), None).await.unwrap();
+    pair(&plane, created.code.expose()).await.problem(403, "pairing_code_used");
+
+    gateways::set_health(store, first.gateway_id, GatewayHealth::Unreachable, None, None).await.unwrap();
+    let again: PairResponse = pair(&plane, created.code.expose()).await.read(201);
+    assert_eq!(first.materials.expose(), again.materials.expose());
+    let events = plane.get("/events").token(&admin).await.text();
+    assert!(events.contains("PairedAgain"), "{events}");
+    let stranger = request(created.code.expose(), "maas-pcg-1", "another request key of a stranger");
+    plane.post("/pair").json(stranger).await.problem(403, "pairing_code_used");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

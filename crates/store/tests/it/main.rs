@@ -1,6 +1,6 @@
 //! The store's contract: every scenario runs on SQLite, and on a PostgreSQL that the test starts for itself.
 //!
-//! Where PostgreSQL is not installed its half is skipped, and says so; `FERROGATE_TEST_POSTGRES=require` makes that a failure.
+//! Where PostgreSQL is not installed its half is skipped, and says so; `cargo xtask test` tells at its end.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,6 +14,8 @@ mod people;
 mod postgres;
 mod sealing;
 mod sqlite;
+#[path = "../../../../xtask/shared/tier.rs"]
+mod tier;
 
 use fixture::Fixture;
 
@@ -55,6 +57,7 @@ contract! {
     people::every_page_of_a_list_is_given_once,
     pairing::a_pairing_code_is_used_by_exactly_one_of_many,
     pairing::a_pairing_code_says_why_it_is_refused,
+    pairing::a_used_code_is_forgotten_with_its_gateway_and_not_before,
     pairing::a_code_given_back_by_a_rollback_is_good_again,
     pairing::an_enrolment_token_is_used_by_exactly_one_of_many,
     pairing::a_newer_enrolment_token_ends_the_older_of_its_node,

@@ -63,6 +63,19 @@ pub(crate) async fn a_pairing_code_says_why_it_is_refused(f: &Fixture) {
     assert_eq!(pairing_codes::purge(&f.store, at(2)).await.unwrap(), 1);
 }
 
+pub(crate) async fn a_used_code_is_forgotten_with_its_gateway_and_not_before(f: &Fixture) {
+    let tenant = f.tenant("acme").await;
+    let there = f.gateway(tenant, "gw").await;
+    for (text, gateway) in [("kept", there), ("forgotten", GatewayId::new())] {
+        let code = code(tenant, text);
+        pairing_codes::insert(&f.store, &code).await.unwrap();
+        pairing_codes::consume(&f.store, &code.code_hash, gateway, at(1)).await.unwrap();
+    }
+    assert_eq!(pairing_codes::purge(&f.store, at(48 * 3600)).await.unwrap(), 1);
+    let left = pairing_codes::list(&f.store, tenant, &Page::default()).await.unwrap().items;
+    assert_eq!(left.iter().map(|code| code.used_by_gateway).collect::<Vec<_>>(), [Some(there)]);
+}
+
 pub(crate) async fn a_code_given_back_by_a_rollback_is_good_again(f: &Fixture) {
     let tenant = f.tenant("acme").await;
     let code = code(tenant, "code");

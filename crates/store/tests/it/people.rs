@@ -87,8 +87,11 @@ pub(crate) async fn a_session_is_found_by_its_token_until_it_ends(f: &Fixture) {
     assert_eq!(sessions::purge(&f.store, at(90)).await.unwrap(), 0);
     assert_eq!(sessions::list(&f.store, user, &Page::default()).await.unwrap().items.len(), 1);
     let stranger = f.user(tenant, "bob@example.com").await;
+    assert_eq!(sessions::find(&f.store, stranger, session.id).await.unwrap(), None, "not his");
+    assert_eq!(sessions::find(&f.store, user, session.id).await.unwrap(), Some(touched));
     assert!(!sessions::remove(&f.store, stranger, session.id).await.unwrap(), "not his");
     assert!(sessions::remove(&f.store, user, session.id).await.unwrap());
+    assert_eq!(sessions::find(&f.store, user, session.id).await.unwrap(), None);
     assert_eq!(sessions::by_token(&f.store, &token, at(31)).await.unwrap(), None);
     assert_eq!(sessions::remove_all(&f.store, user).await.unwrap(), 0);
 }

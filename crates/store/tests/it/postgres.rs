@@ -1,16 +1,18 @@
 //! A PostgreSQL of the test's own: made in a temporary folder, listening on a socket in it, gone with the test.
 
-use crate::fixture::secret;
+use crate::{fixture::secret, tier};
 use ferrogate_model::Explain;
 use ferrogate_store::{MasterKey, Store};
 use std::{
-    io::Write,
     net::Ipv4Addr,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
+
+/// What `cargo xtask test` calls these tests.
+const TIER: &str = "postgresql";
 
 pub(crate) struct Server {
     /// Where it listens beside its socket: TLS only.
@@ -25,17 +27,10 @@ impl Server {
     /// Starts a server; `None` where PostgreSQL is not installed.
     pub(crate) fn start() -> Option<Self> {
         let Some(bin) = find_binaries() else {
-            assert_ne!(
-                std::env::var("FERROGATE_TEST_POSTGRES").as_deref(),
-                Ok("require"),
-                "FERROGATE_TEST_POSTGRES=require, and there is no /usr/lib/postgresql/*/bin/initdb"
-            );
-            // Straight to the terminal: a passing test's own output is not shown.
-            let _ = std::io::stderr().write_all(
-                b"SKIPPED: the store's contract on PostgreSQL, which is not installed (Debian: apt-get install postgresql)\n",
-            );
+            tier::skipped(TIER, "PostgreSQL is not installed (Debian: apt-get install postgresql)");
             return None;
         };
+        tier::ran(TIER);
         let folder = tempfile::Builder::new().prefix("fgpg").tempdir_in("/tmp").unwrap();
         if is_root() {
             let (uid, gid) = postgres_user();

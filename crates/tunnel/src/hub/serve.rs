@@ -19,7 +19,7 @@ use crate::{
     },
 };
 use ferrogate_model::{Explain, GatewayId, Name, NodeId};
-use ferrogate_net::BoxIo;
+use ferrogate_net::{BoxIo, Full};
 use ring::rand::SecureRandom;
 use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 use tokio::{
@@ -75,7 +75,7 @@ struct Accepted {
 pub(super) async fn serve(inner: &Inner, mut io: BoxIo, exporter: Option<[u8; 32]>, peer: SocketAddr) {
     let deadline = inner.options.handshake_deadline;
     let handshake = tokio::select! {
-        done = tokio::time::timeout(deadline, handshake(inner, &mut io, exporter)) => done,
+        done = tokio::time::timeout(deadline, handshake(inner, &mut io, exporter, peer)) => done,
         () = inner.stop.cancelled() => return,
     };
     let accepted = match handshake {
@@ -111,15 +111,27 @@ async fn refuse(io: &mut BoxIo, refusal: Refusal) {
     let _ = tokio::time::timeout(ANSWER_DEADLINE, send).await;
 }
 
-async fn handshake(inner: &Inner, io: &mut BoxIo, exporter: Option<[u8; 32]>) -> Result<Accepted, Failed> {
+async fn handshake(
+    inner: &Inner,
+    io: &mut BoxIo,
+    exporter: Option<[u8; 32]>,
+    peer: SocketAddr,
+) -> Result<Accepted, Failed> {
     if inner.draining.load(Ordering::Acquire) {
         let refusal = Refusal::new(RefusalCode::Draining, "this plane is about to stop");
         return Err(refusal.retry_after(DRAINING_RETRY).into());
     }
     let busy = |wait| Refusal::new(RefusalCode::Busy, "too many gateways connect at once").retry_after(wait);
+    // Before it counts for the rate: whoever has all of its places takes nothing from others.
+    let _place = inner.handshakes.take(peer.ip()).map_err(|full| match full {
+        Full::All => busy(BUSY_RETRY),
+        Full::Source => {
+            let detail = "too many connections from this address are in their handshake at once";
+            Refusal::new(RefusalCode::Busy, detail).retry_after(BUSY_RETRY)
+        }
+    })?;
     let now = tokio::time::Instant::now().into_std();
     inner.admission.lock().expect("nothing panics while it holds the admission").admit(now).map_err(busy)?;
-    let _permit = inner.handshakes.try_acquire().map_err(|_| busy(BUSY_RETRY))?;
 
     let mut nonce = [0; NONCE_BYTES];
     ring::rand::SystemRandom::new()

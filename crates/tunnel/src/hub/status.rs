@@ -14,6 +14,9 @@ pub struct HubOptions {
     pub handshake_deadline: Duration,
     /// Handshakes that may be under way at once; more are told to come again.
     pub max_handshakes: usize,
+    /// Handshakes that may be under way at once from one address (of IPv6: from one network of 64 bits). A whole site comes
+    /// from one, with two connections a node.
+    pub max_handshakes_per_source: usize,
     /// How long a connection waits for a carrier before it fails with `NoCarrier`.
     pub carrier_wait: Duration,
     /// Handshakes taken in a second in the long run; more are told when to come again.
@@ -36,6 +39,8 @@ impl Default for HubOptions {
         Self {
             handshake_deadline: Duration::from_secs(10),
             max_handshakes: 128,
+            // Five gateways of three nodes behind one address; who wants to keep others out needs four addresses.
+            max_handshakes_per_source: 32,
             carrier_wait: Duration::from_secs(5),
             handshakes_per_second: 200,
             max_streams: 1024,

@@ -168,7 +168,7 @@ async fn garbage_and_oversize_hellos_are_refused_and_silence_is_not_waited_for()
 #[tokio::test(start_paused = true)]
 async fn more_handshakes_than_the_plane_takes_are_told_when_to_come_again() {
     let world = World::new();
-    let options = HubOptions { max_handshakes: 3, ..HubOptions::default() };
+    let options = HubOptions { max_handshakes: 3, max_handshakes_per_source: 3, ..HubOptions::default() };
     let plane = Plane::start_with(&world.network, &world.certificates, &world.book, options, false);
     let mut idle = Vec::new();
     for _ in 0..3 {
@@ -182,4 +182,33 @@ async fn more_handshakes_than_the_plane_takes_are_told_when_to_come_again() {
     let _gateway = world.gateway().await;
     assert_eq!(plane.hub.nodes(world.gateway).len(), 1);
     drop(idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_strangers_from_one_address_do_not_keep_others_out() {
+    let world = World::new();
+    let options = HubOptions { max_handshakes: 4, max_handshakes_per_source: 2, ..HubOptions::default() };
+    let plane = Plane::start_with(&world.network, &world.certificates, &world.book, options, false);
+    let mut serving = tokio::task::JoinSet::new();
+    let mut connect = |from: &str| {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        let (hub, peer) = (plane.hub.clone(), std::net::SocketAddr::new(from.parse().unwrap(), 40_000));
+        serving.spawn(async move { hub.serve(Box::new(theirs), Some([0; 32]), peer).await });
+        ours
+    };
+    // One host with two addresses of its network, which never says a word.
+    let silent = [connect("2001:db8::1"), connect("2001:db8::2")];
+    tokio::task::yield_now().await;
+    for (from, expected) in [("2001:db8::3", "from this address"), ("2001:db8:0:1::1", "bad_hello")] {
+        let mut io = connect(from);
+        io.write_all(b"\x00\x05hello").await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = io.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.contains(expected), "{from}: {answer}");
+    }
+    let began = Instant::now();
+    let _gateway = world.gateway().await;
+    assert!(began.elapsed() < HubOptions::default().handshake_deadline, "it waited for the strangers");
+    drop(silent);
 }

@@ -1,6 +1,8 @@
 //! The folder of finished artifacts. An artifact is built in a folder of its own and renamed when it is whole, so what
 //! is in the cache is always complete; a lock lets one build work at a time.
 
+mod sites;
+
 use super::key::DIGITS;
 use super::workshop::{Step, Workshop, spoken};
 use anyhow::{Context, Result, bail};
@@ -49,7 +51,10 @@ impl Cache {
     /// # Errors
     /// When the folder cannot be written, or another build does not end.
     pub(super) fn open(steps: usize) -> Result<Self> {
-        let folder = folder()?;
+        Self::open_in(folder()?, steps)
+    }
+
+    fn open_in(folder: PathBuf, steps: usize) -> Result<Self> {
         std::fs::create_dir_all(folder.join("logs")).with_context(|| format!("creating {}", folder.display()))?;
         let lock = lock(&folder.join("lock"))?;
         for name in names(&folder)? {
@@ -100,9 +105,19 @@ impl Cache {
     /// Removes the artifacts that this build did not ask for.
     ///
     /// # Errors
-    /// When one cannot be removed.
-    #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
+    /// When a lab is up, whose machines start from them, or one cannot be removed.
     pub(super) fn prune(&self) -> Result<()> {
+        self.prune_beside(Path::new(sites::RUN_FOLDER))
+    }
+
+    #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
+    fn prune_beside(&self, run_folder: &Path) -> Result<()> {
+        if let Some(site) = sites::up(run_folder)?.first() {
+            bail!(
+                "the artifacts are built, and none was removed: the lab's site `{site}` is up, and machines start from them; \
+                 end it with `cargo xtask lab down --site {site}`, then prune again"
+            );
+        }
         for name in names(&self.folder)? {
             if is_artifact(&name) && !self.used.borrow().contains(&name) {
                 remove(&self.folder.join(&name))?;
@@ -206,5 +221,62 @@ mod tests {
         assert!(!is_artifact("logs"));
         assert!(!is_artifact("my-notes"));
         assert!(!is_artifact(".building-kernel-0123456789abcdef"));
+    }
+
+    const STEPS: [Step; 2] = [
+        Step { name: "kernel", expected: Duration::from_secs(1) },
+        Step { name: "root-image", expected: Duration::from_secs(1) },
+    ];
+
+    /// Builds what sources of these keys are made of.
+    fn build(folder: &Path, keys: [&str; 2]) -> Cache {
+        let cache = Cache::open_in(folder.to_owned(), STEPS.len()).unwrap();
+        for (step, key) in STEPS.iter().zip(keys) {
+            let write = |shop: &Workshop| Ok(std::fs::write(shop.out().join("content"), key)?);
+            let made = cache.artifact(step, key, write).unwrap();
+            assert_eq!(std::fs::read_to_string(made.join("content")).unwrap(), key);
+        }
+        cache
+    }
+
+    fn content(folder: &Path) -> BTreeSet<String> {
+        names(folder).unwrap().into_iter().collect()
+    }
+
+    #[test]
+    fn exactly_what_the_sources_no_longer_use_is_pruned_and_nothing_while_a_lab_is_up() {
+        let root = std::env::temp_dir().join(format!("ferrogate-prune-{}", std::process::id()));
+        let (folder, run) = (root.join("cache"), root.join("run"));
+        std::fs::create_dir_all(folder.join("my-notes")).unwrap();
+        std::fs::create_dir_all(&run).unwrap();
+        std::fs::write(folder.join("artifacts.json"), "{}").unwrap();
+        drop(build(&folder, ["00000000000000aa", "00000000000000bb"]));
+        // A build that was killed.
+        std::fs::create_dir_all(folder.join(format!("{UNFINISHED}kernel-00000000000000cc/out"))).unwrap();
+        let cache = build(&folder, ["00000000000000dd", "00000000000000bb"]);
+        let mut there: BTreeSet<String> = [
+            "artifacts.json",
+            "kernel-00000000000000aa",
+            "kernel-00000000000000dd",
+            "lock",
+            "logs",
+            "my-notes",
+            "root-image-00000000000000bb",
+        ]
+        .map(str::to_owned)
+        .into();
+        assert_eq!(content(&folder), there);
+
+        let held = File::create(run.join("lab.lock")).unwrap();
+        held.try_lock().unwrap();
+        let error = cache.prune_beside(&run).unwrap_err().to_string();
+        assert!(error.contains("the lab's site `lab` is up"), "{error}");
+        assert_eq!(content(&folder), there);
+
+        drop(held);
+        cache.prune_beside(&run).unwrap();
+        there.remove("kernel-00000000000000aa");
+        assert_eq!(content(&folder), there);
+        std::fs::remove_dir_all(&root).unwrap();
     }
 }

@@ -1,7 +1,10 @@
 //! Where one artifact is made: a folder for what will be kept, one for what is thrown away, a log, and the tools that
 //! run in it with progress and a deadline.
 
+mod group;
+
 use anyhow::{Context, Result, bail};
+use group::Group;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -47,6 +50,8 @@ pub(super) struct Workshop {
     log: PathBuf,
     place: String,
     expected: Duration,
+    limit: Duration,
+    farewell: Duration,
     started: Instant,
 }
 
@@ -57,8 +62,9 @@ impl Workshop {
             std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
         }
         File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-        let started = Instant::now();
-        Ok(Self { folder: folder.to_owned(), out, scratch, log, place, expected: step.expected, started })
+        let limit = (step.expected * FAR_TOO_LONG).max(LEAST_LIMIT);
+        let (folder, expected, started) = (folder.to_owned(), step.expected, Instant::now());
+        Ok(Self { folder, out, scratch, log, place, expected, limit, farewell: FAREWELL, started })
     }
 
     /// What is in here is the artifact.
@@ -88,49 +94,48 @@ impl Workshop {
         let mut log = File::options().append(true).open(&self.log)?;
         writeln!(log, "== {what}: {command:?}")?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let mut child = command.spawn().with_context(|| format!("starting {what} ({command:?})"))?;
-        let pid = child.id();
+        let group = Group::new(self.farewell)?;
+        let mut child = group.spawn(command).with_context(|| format!("starting {what} ({command:?})"))?;
         let (sender, ended) = mpsc::channel();
         std::thread::spawn(move || {
             // The receiver is gone only when nobody wants to know any more.
             let _ = sender.send(child.wait());
         });
-        let status = self.wait(&ended, pid, what)?;
+        let Some(status) = self.wait(&ended, what)? else {
+            group.stop();
+            bail!(
+                "{what} did not end within {} and was stopped with all it had started; its log: {}; if it waited for a \
+                 download, try again",
+                spoken(self.limit),
+                self.log.display()
+            );
+        };
         if !status.success() {
+            group.kill();
             bail!(
                 "{what} failed ({status}); its last words:\n{}\nthe whole log: {}",
                 self.end_of_log(),
                 self.log.display()
             );
         }
+        group.leave();
         Ok(())
     }
 
+    /// How a tool ended; `None` when it has not within the limit.
     #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
-    fn wait(&self, ended: &Receiver<std::io::Result<ExitStatus>>, pid: u32, what: &str) -> Result<ExitStatus> {
-        let limit = (self.expected * FAR_TOO_LONG).max(LEAST_LIMIT);
+    fn wait(&self, ended: &Receiver<std::io::Result<ExitStatus>>, what: &str) -> Result<Option<ExitStatus>> {
         let started = Instant::now();
         loop {
-            match ended.recv_timeout(TELL) {
-                Ok(status) => return status.with_context(|| format!("waiting for {what}")),
+            let left = self.limit.saturating_sub(started.elapsed());
+            match ended.recv_timeout(left.min(TELL)) {
+                Ok(status) => return status.map(Some).with_context(|| format!("waiting for {what}")),
                 Err(RecvTimeoutError::Disconnected) => bail!("nobody waits for {what}"),
-                Err(RecvTimeoutError::Timeout) if started.elapsed() < limit => {
+                Err(RecvTimeoutError::Timeout) if left > TELL => {
                     let (elapsed, expected) = (spoken(self.elapsed()), spoken(self.expected));
                     eprintln!("{}: {elapsed} of about {expected}, {what}", self.place);
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    for signal in ["-TERM", "-KILL"] {
-                        let _ = Command::new("kill").args([signal, &pid.to_string()]).status();
-                        if ended.recv_timeout(FAREWELL).is_ok() {
-                            break;
-                        }
-                    }
-                    bail!(
-                        "{what} did not end within {} and was stopped; its log: {}; if it waited for a download, try again",
-                        spoken(limit),
-                        self.log.display()
-                    );
-                }
+                Err(RecvTimeoutError::Timeout) => return Ok(None),
             }
         }
     }
@@ -183,6 +188,18 @@ mod tests {
         assert!(error.contains("looking failed"), "{error}");
         assert!(error.contains("/not/there"), "{error}");
         assert!(error.contains("thing.log"), "{error}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_tool_that_hangs_is_stopped() {
+        let folder = std::env::temp_dir().join(format!("ferrogate-hung-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut workshop = workshop(&folder);
+        (workshop.limit, workshop.farewell) = (Duration::from_millis(20), Duration::from_millis(50));
+        let hangs = "trap '' TERM; sleep 1000 & wait";
+        let error = workshop.run(Command::new("sh").args(["-c", hangs]), "hanging").unwrap_err().to_string();
+        assert!(error.starts_with("hanging did not end within 0 s and was stopped"), "{error}");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -50,6 +50,7 @@ pub(crate) async fn run(args: TestArgs) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    scenario::vacant(&args.only)?;
     let lab = outside::own_program()?;
     let stamp = SystemClock.now().strftime("%Y%m%d%H%M%S");
     let options = Options {

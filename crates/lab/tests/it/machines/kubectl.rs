@@ -1,6 +1,7 @@
 //! The real `kubectl` against the simulated API, where it is installed.
 
 use super::support::{Bench, NodeFiles, Role, VERSION};
+use crate::tier;
 use ferrogate_model::{Clock as _, SystemClock};
 use secrecy::ExposeSecret as _;
 use std::{path::Path, process::Stdio, time::Duration};
@@ -27,9 +28,10 @@ async fn kubectl(config: &Path, arguments: &str) -> Result<String, String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_real_kubectl_lists_describes_labels_drains_and_deletes() {
     if tokio::process::Command::new("kubectl").arg("--help").output().await.is_err() {
-        println!("skipped: kubectl is not installed here");
+        tier::skipped("kubectl", "kubectl is not installed (Debian: apt-get install kubernetes-client)");
         return;
     }
+    tier::ran("kubectl");
     let bench = Bench::sockets().await;
     let machine = bench.deploy(&NodeFiles::new(&bench, "cp-0", &Role::First).text()).await;
     bench.until_status(&machine, "Deployed").await;

@@ -1,5 +1,6 @@
 //! A network namespace with a bridge, the simulated MAAS on it, and a rack of real machines.
 
+use crate::tier;
 use async_trait::async_trait;
 use ferrogate_lab::{
     Backend, Boot, HardwareError, Maas, Power, Rack, RackOptions, Seed, Speed, UmlOptions, maas::Options,
@@ -27,6 +28,12 @@ use std::{
     time::Duration,
 };
 
+/// What `cargo xtask test` calls these tests.
+const TIER: &str = "machines";
+/// What namespaces of these tests begin with; the number of their process follows.
+const PREFIX: &str = "fgtest-";
+/// Where `ip` has the namespaces that have a name.
+const NAMESPACES: &str = "/run/netns";
 /// What a unit of ours writes to the console on every boot.
 pub(crate) const PROOF: &str = "THE UNIT RUNS";
 
@@ -77,8 +84,25 @@ pub(crate) fn user_data() -> CloudConfig {
     config
 }
 
-/// A namespace that is removed with everything in it, however the test ends.
+/// A namespace that is removed with everything in it, however the test ends. Only a process that is killed leaves its own,
+/// and the next run of the tests takes that away.
 struct Namespace(String);
+
+/// The process of the tests that made a namespace, by its name.
+fn owner(namespace: &str) -> Option<u32> {
+    namespace.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
+}
+
+/// Removes the namespaces of tests whose process is gone; those of a run beside this one stay.
+fn remove_leftovers() {
+    let Ok(entries) = std::fs::read_dir(NAMESPACES) else { return };
+    for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+        if owner(&name).is_some_and(|process| !PathBuf::from(format!("/proc/{process}")).exists()) {
+            // Another test may have been faster.
+            drop(Namespace(name));
+        }
+    }
+}
 
 fn ip(arguments: &[&str]) {
     let output = Command::new("ip").args(arguments).env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin").output().unwrap();
@@ -86,20 +110,18 @@ fn ip(arguments: &[&str]) {
 }
 
 impl Namespace {
-    fn new(name: &str) -> Self {
-        // One that an earlier, killed run left.
-        if PathBuf::from("/run/netns").join(name).exists() {
-            ip(&["netns", "del", name]);
-        }
+    fn new(test: &str) -> Self {
+        let name = &format!("{PREFIX}{}-{test}", std::process::id());
+        remove_leftovers();
         ip(&["netns", "add", name]);
-        let made = Self(name.to_owned());
+        let made = Self(name.clone());
         for line in [
             "link set lo up",
             "link add br0 type bridge forward_delay 0",
             "addr add 10.77.0.2/24 dev br0",
             "link set br0 up",
         ] {
-            let words: Vec<&str> = ["-n", name].into_iter().chain(line.split(' ')).collect();
+            let words: Vec<&str> = ["-n", name.as_str()].into_iter().chain(line.split(' ')).collect();
             ip(&words);
         }
         made
@@ -108,7 +130,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).env("PATH", "/usr/sbin:/sbin:/usr/bin").status();
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).env("PATH", "/usr/sbin:/sbin:/usr/bin").output();
     }
 }
 
@@ -156,7 +178,6 @@ impl Backend for Wires {
 }
 
 /// Runs a test inside a namespace of its own, or says why it cannot.
-#[expect(clippy::print_stdout, reason = "whoever reads the tests' output has to know what did not run")]
 pub(crate) fn in_a_site(
     name: &str,
     deploy_timeout: Duration,
@@ -167,15 +188,13 @@ pub(crate) fn in_a_site(
     let (Some(kernel), Some(image), true) =
         (from("FERROGATE_LAB_KERNEL"), from("FERROGATE_LAB_ROOT_IMAGE"), rustix::process::geteuid().is_root())
     else {
-        println!(
-            "SKIPPED: set FERROGATE_LAB_KERNEL and \
-             FERROGATE_LAB_ROOT_IMAGE (`cargo xtask lab build` makes both), and run as root"
-        );
-        return;
+        let needed = "set FERROGATE_LAB_KERNEL and FERROGATE_LAB_ROOT_IMAGE (`cargo xtask lab build` makes both), \
+             and run as root";
+        return tier::skipped(TIER, needed);
     };
-    let namespace = Namespace::new(&format!("fgtest-{name}"));
-    let door = File::open(PathBuf::from("/run/netns").join(&namespace.0)).unwrap();
-    std::thread::scope(|scope| {
+    let namespace = Namespace::new(name);
+    let door = File::open(PathBuf::from(NAMESPACES).join(&namespace.0)).unwrap();
+    let unsupported = std::thread::scope(|scope| {
         let work = || {
             // Everything that this thread starts, the runtime's threads among it, is in the namespace.
             move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -183,16 +202,21 @@ pub(crate) fn in_a_site(
             runtime.block_on(async {
                 let site = match Site::start(&namespace.0, kernel, image, deploy_timeout, change).await {
                     Ok(site) => site,
-                    Err(error @ HardwareError::Unsupported { .. }) => return println!("SKIPPED: {error}"),
+                    Err(error @ HardwareError::Unsupported { .. }) => return Some(error),
                     Err(error) => panic!("{error}"),
                 };
                 Box::pin(test(&site)).await;
                 site.simulated.shutdown().await;
                 site.rack.shutdown().await;
-            });
+                None
+            })
         };
-        scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
+    match unsupported {
+        Some(error) => tier::skipped(TIER, error),
+        None => tier::ran(TIER),
+    }
 }
 
 impl Site {
@@ -295,4 +319,25 @@ impl Site {
             content.windows(bytes.len()).any(|window| window == bytes)
         })
     }
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_to_the_next_and_a_run_beside_keeps_its_own() {
+    if !rustix::process::geteuid().is_root()
+        || Command::new("ip").arg("-V").env("PATH", "/usr/sbin:/sbin:/usr/bin").output().is_err()
+    {
+        return tier::skipped("networks", "namespaces are made by root with `ip` (Debian: apt-get install iproute2)");
+    }
+    tier::ran("networks");
+    assert_eq!(owner("fgtest-12-life"), Some(12));
+    assert_eq!([owner("fgtest-life"), owner("fg-lab-site")], [None, None]);
+    // Its number is not given to another process before it was waited for, and hardly soon after.
+    let mut ended = Command::new("true").spawn().unwrap();
+    let dead = format!("{PREFIX}{}-killed", ended.id());
+    ip(&["netns", "add", &dead]);
+    ended.wait().unwrap();
+    let mine = Namespace::new("beside");
+    remove_leftovers();
+    assert!(!PathBuf::from(NAMESPACES).join(&dead).exists());
+    assert!(PathBuf::from(NAMESPACES).join(&mine.0).exists());
 }

@@ -1,0 +1,45 @@
+//! Which sites of the lab are up on this computer. A site's daemon holds a lock in the lab's folder as long as it lives
+//! (`crates/lab/src/netns/lock.rs`).
+
+use anyhow::{Context, Result};
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Where the lab's daemons have their locks.
+pub(super) const RUN_FOLDER: &str = "/run/ferrogate-lab";
+
+/// The names of the sites that are up; where there never was one, there is no folder.
+///
+/// # Errors
+/// When the locks cannot be looked at.
+pub(super) fn up(run_folder: &Path) -> Result<Vec<String>> {
+    let failed = || format!("looking for sites of the lab that are up, in {}", run_folder.display());
+    let entries = match std::fs::read_dir(run_folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(failed),
+    };
+    let mut up = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(failed)?.path();
+        if path.extension().is_none_or(|extension| extension != "lock") {
+            continue;
+        }
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            // Its site ended meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(error).with_context(failed),
+        };
+        // Shared, so that a look beside ours is not taken for a site.
+        match file.try_lock_shared() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                up.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(failed),
+        }
+    }
+    Ok(up)
+}
