@@ -14,6 +14,7 @@ pub mod folder;
 pub mod hardware;
 pub mod host;
 pub mod k3s;
+pub mod kubernetes;
 pub mod kvm;
 pub mod maas;
 pub mod machine;

@@ -32,7 +32,7 @@ pub(crate) use {
 use crate::{
     backend::{Backend, Boot, Power},
     dns::Zone,
-    k3s::{Datastores, Timing},
+    kubernetes::{Datastores, Timing, logs::Logs},
     programs::Programs,
 };
 use async_trait::async_trait;
@@ -84,6 +84,7 @@ pub struct SimulatedMachines {
 pub(crate) struct Site {
     pub(crate) options: SimulatedOptions,
     pub(crate) datastores: Datastores,
+    pub(crate) logs: Logs,
 }
 
 /// One machine's place in the rack.
@@ -138,7 +139,7 @@ impl SimulatedMachines {
     /// Machines that come into being when they are first switched on.
     #[must_use]
     pub fn new(options: SimulatedOptions) -> Arc<Self> {
-        let site = Arc::new(Site { options, datastores: Datastores::default() });
+        let site = Arc::new(Site { options, datastores: Datastores::default(), logs: Logs::default() });
         Arc::new(Self { site, slots: Mutex::default() })
     }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ferrogate_model::fault::chain;
 use ferrogate_net::{HttpClient, Limits};
 use http::{Method, Request, header};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::{
     sync::{Mutex, PoisonError},
@@ -15,23 +16,31 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failed {
+pub(crate) struct Failed {
     /// The status, where there was an answer.
-    pub(super) status: Option<u16>,
-    pub(super) why: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) why: String,
 }
 
 /// Calls the API servers of one cluster.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(crate) struct Caller {
     client: HttpClient,
+    /// What is presented where there is no certificate.
+    token: Option<SecretString>,
     /// Addresses without a slash at the end; the one that last answered first.
     servers: Mutex<Vec<String>>,
 }
 
 impl Caller {
-    pub(super) fn new(client: HttpClient, server: &str) -> Self {
-        Self { client, servers: Mutex::new(vec![server.trim_end_matches('/').to_owned()]) }
+    pub(crate) fn new(client: HttpClient, server: &str) -> Self {
+        Self { client, token: None, servers: Mutex::new(vec![server.trim_end_matches('/').to_owned()]) }
+    }
+
+    /// Presents a token with each call.
+    pub(crate) fn with_token(mut self, token: Option<SecretString>) -> Self {
+        self.token = token;
+        self
     }
 
     fn servers(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
@@ -39,7 +48,7 @@ impl Caller {
     }
 
     /// Learns of further servers.
-    pub(super) fn learn(&self, addresses: impl IntoIterator<Item = String>) {
+    pub(crate) fn learn(&self, addresses: impl IntoIterator<Item = String>) {
         let mut servers = self.servers();
         for address in addresses {
             if !servers.contains(&address) {
@@ -49,7 +58,7 @@ impl Caller {
     }
 
     /// Calls; a call that one server could not take is tried on the next.
-    pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
         let servers = self.servers().clone();
         let mut failed = Failed { status: None, why: "no server is known".into() };
         for server in servers {
@@ -68,10 +77,17 @@ impl Caller {
     }
 
     async fn one(&self, server: &str, method: &Method, path: &str, body: Option<&Value>) -> Result<Value, Failed> {
-        let media =
-            if *method == Method::PATCH { "application/strategic-merge-patch+json" } else { "application/json" };
+        let media = match *method {
+            Method::PATCH if path.contains("fieldManager=") => "application/apply-patch+yaml",
+            Method::PATCH => "application/strategic-merge-patch+json",
+            _ => "application/json",
+        };
         let nothing = |why: String| Failed { status: None, why };
-        let request = Request::builder()
+        let mut request = Request::builder();
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
+        }
+        let request = request
             .method(method.clone())
             .uri(format!("{server}{path}"))
             .header(header::ACCEPT, "application/json")

@@ -19,7 +19,7 @@ use std::{
 use tokio::time::Instant;
 
 /// What is remembered between rounds.
-pub(super) struct Controllers {
+pub(crate) struct Controllers {
     store: Arc<Datastore>,
     clock: Arc<dyn ferrogate_model::Clock>,
     node: String,
@@ -29,7 +29,7 @@ pub(super) struct Controllers {
 }
 
 impl Controllers {
-    pub(super) fn new(
+    pub(crate) fn new(
         store: Arc<Datastore>,
         clock: Arc<dyn ferrogate_model::Clock>,
         node: String,
@@ -39,7 +39,7 @@ impl Controllers {
     }
 
     /// Everything once, if this server does the rounds.
-    pub(super) fn round(&mut self) {
+    pub(crate) fn round(&mut self) {
         if !self.store.is_leader(&self.node) {
             self.renewals.clear();
             return;
@@ -178,7 +178,7 @@ fn endpoints(objects: Objects<'_>) -> Result<(), Refusal> {
 }
 
 /// What every new cluster has: namespaces, roles, the API's own service.
-pub(super) fn first_objects(objects: Objects<'_>, service_address: &str) -> Result<(), Refusal> {
+pub(crate) fn first_objects(objects: Objects<'_>, service_address: &str) -> Result<(), Refusal> {
     let make =
         |plural: &str, namespace: &str, object: Value| match objects.create(Kind::plural(plural), namespace, object) {
             Err(refusal) if refusal.code != 409 => Err(refusal),

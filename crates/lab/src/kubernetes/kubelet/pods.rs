@@ -1,7 +1,12 @@
 //! The pods of one node.
 
-mod container;
+mod built_in;
+pub(crate) mod container;
+mod etcdctl;
 mod virtual_address;
+pub(crate) mod volumes;
+
+pub(crate) use built_in::BuiltIn;
 
 use super::Kubelet;
 use container::Outcome;
@@ -40,12 +45,19 @@ impl Pods {
     /// Makes what runs agree with the pods that the API has for this node.
     pub(super) async fn sync(&mut self, pods: &[Value]) {
         let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-        self.running.retain(|known, _| pods.iter().any(|pod| uid(pod) == *known));
+        let logs = &self.kubelet.machine.site.logs;
+        self.running.retain(|known, _| {
+            let stays = pods.iter().any(|pod| uid(pod) == *known);
+            if !stays {
+                logs.remove(known);
+            }
+            stays
+        });
         for pod in pods {
             let id = uid(pod);
             if pod["metadata"]["deletionTimestamp"].is_string() {
                 self.end(&id, pod).await;
-            } else if !self.running.contains_key(&id) {
+            } else if !self.running.contains_key(&id) && !is_over(pod) {
                 let stop = CancellationToken::new();
                 let work = container::run(Arc::clone(&self.kubelet), pod.clone(), stop.clone());
                 self.running.insert(id, Running { stop, task: tokio::spawn(work), deadline: None });
@@ -72,6 +84,12 @@ impl Pods {
     }
 }
 
+/// Whether a pod has run to its end, or is only the shadow of one that the node runs by itself.
+fn is_over(pod: &Value) -> bool {
+    let phase = pod["status"]["phase"].as_str().unwrap_or_default();
+    matches!(phase, "Succeeded" | "Failed") || pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_string()
+}
+
 /// The pod's own path in the API.
 fn path(pod: &Value) -> String {
     let text = |field: &str| pod["metadata"][field].as_str().unwrap_or_default();
@@ -80,7 +98,7 @@ fn path(pod: &Value) -> String {
 
 /// Tells the API how a pod is.
 async fn tell(kubelet: &Kubelet, pod: &Value, state: &Outcome) {
-    let now = crate::k3s::objects::time(kubelet.machine.clock.now());
+    let now = crate::kubernetes::objects::time(kubelet.machine.clock.now());
     let condition = |kind: &str, ok: bool| json!({"type": kind, "status": if ok { "True" } else { "False" }, "lastTransitionTime": now});
     let address = kubelet.address.to_string();
     let status = json!({"status": {

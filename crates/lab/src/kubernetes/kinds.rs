@@ -41,7 +41,7 @@ const fn workload(
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Everything that is served.
-pub(crate) static KINDS: [Kind; 24] = [
+pub(crate) static KINDS: [Kind; 25] = [
     kind("", "nodes", "Node", false, &["no"]),
     kind("", "namespaces", "Namespace", false, &["ns"]),
     workload("", "pods", "Pod", &["po"]),
@@ -66,6 +66,7 @@ pub(crate) static KINDS: [Kind; 24] = [
     kind("scheduling.k8s.io", "priorityclasses", "PriorityClass", false, &["pc"]),
     kind("storage.k8s.io", "storageclasses", "StorageClass", false, &["sc"]),
     kind("storage.k8s.io", "csinodes", "CSINode", false, &[]),
+    kind("certificates.k8s.io", "certificatesigningrequests", "CertificateSigningRequest", false, &["csr"]),
 ];
 
 impl Kind {

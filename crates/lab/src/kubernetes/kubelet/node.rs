@@ -1,7 +1,7 @@
-//! The node object, as a kubelet of k3s announces itself.
+//! The node object, as a kubelet announces itself.
 
 use super::Kubelet;
-use crate::k3s::objects::time;
+use crate::kubernetes::objects::time;
 use serde_json::{Map, Value, json};
 
 impl Kubelet {
@@ -12,11 +12,15 @@ impl Kubelet {
             .iter()
             .map(|taint| json!({"key": taint.key, "value": taint.value, "effect": taint.effect}))
             .collect();
+        let annotations: Map<String, Value> =
+            self.annotations.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+        let mut spec = json!({"taints": taints});
+        if let Some(provider) = &self.provider {
+            spec["providerID"] = provider.clone().into();
+        }
         json!({"apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": self.name, "labels": self.node_labels(), "annotations": {
-                "k3s.io/hostname": self.machine.hostname(), "k3s.io/internal-ip": self.address.to_string()}},
-            "spec": {"providerID": format!("k3s://{}", self.name), "taints": taints},
-            "status": self.node_status()})
+            "metadata": {"name": self.name, "labels": self.node_labels(), "annotations": annotations},
+            "spec": spec, "status": self.node_status()})
     }
 
     fn architecture(&self) -> &str {
@@ -33,16 +37,16 @@ impl Kubelet {
             set(key, "linux");
         }
         set("kubernetes.io/hostname", &self.name);
-        set("node.kubernetes.io/instance-type", "k3s");
-        if self.is_server {
-            for role in ["control-plane", "etcd", "master"] {
-                set(&format!("node-role.kubernetes.io/{role}"), "true");
-            }
-        }
         for (key, value) in &self.labels {
             set(key, value);
         }
         Value::Object(labels)
+    }
+
+    /// Whether something says how a pod gets its network.
+    fn has_network(&self) -> bool {
+        let list = |folder| self.machine.disk.list(folder);
+        self.networks.is_none_or(|folder| list(folder).iter().any(|name| name.ends_with(".conflist")))
     }
 
     pub(super) fn node_status(&self) -> Value {
@@ -64,7 +68,13 @@ impl Kubelet {
                 condition("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
                 condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
                 condition("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-                condition("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+                if self.has_network() {
+                    condition("Ready", "True", "KubeletReady", "kubelet is posting ready status")
+                } else {
+                    condition("Ready", "False", "KubeletNotReady", "container runtime network not ready: \
+                        NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin \
+                        not initialized")
+                },
             ],
             "nodeInfo": {"architecture": self.architecture(), "operatingSystem": "linux", "kubeletVersion": self.version,
                 "kubeProxyVersion": self.version, "containerRuntimeVersion": "containerd://simulated",

@@ -12,6 +12,10 @@ use serde_json::{Value, json};
 pub(crate) const MASTERS: &str = "system:masters";
 /// The kubelets.
 pub(crate) const NODES: &str = "system:nodes";
+/// The role of those whose first certificate is approved.
+pub(crate) const NODE_CLIENT: &str = "system:certificates.k8s.io:certificatesigningrequests:nodeclient";
+/// Group of the API of certificates.
+pub(crate) const CERTIFICATES: &str = "certificates.k8s.io";
 const AUTHENTICATED: &str = "system:authenticated";
 
 /// Who asks.
@@ -152,6 +156,11 @@ pub(crate) fn built_in_roles() -> Vec<Value> {
         ("admin", join(&[&view, &write, &roles])),
         ("edit", join(&[&view, &write])),
         ("view", view),
+        // With these a node asks for its first certificate, and is given it without anybody looking.
+        ("system:node-bootstrapper", json!([{"apiGroups": [CERTIFICATES], "resources": ["certificatesigningrequests"],
+            "verbs": ["create", "get", "list", "watch"]}])),
+        (NODE_CLIENT, json!([{"apiGroups": [CERTIFICATES], "resources": ["certificatesigningrequests/nodeclient"],
+            "verbs": ["create"]}])),
     ]
     .into_iter()
     .map(|(name, rules)| {

@@ -3,17 +3,18 @@
 mod route;
 
 use super::{
+    bearer,
     datastore::Datastore,
     kinds::{self, Kind},
+    logs::Logs,
     objects::Objects,
-    pki::Authorities,
     rbac::{self, Ask, MASTERS, User},
     refusal::Refusal,
     selector::Selector,
-    supervisor::{self, Tokens},
     table,
     watch::{self, Watch},
 };
+use crate::k3s::supervisor::{self, Supervisor};
 use bytes::Bytes;
 use ferrogate_model::Clock;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -26,18 +27,21 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 /// The longest body taken, as the real server's.
 const MAX_BODY: usize = 3 * 1024 * 1024;
 
-pub(super) type Answer = Response<BoxBody<Bytes, Infallible>>;
+pub(crate) type Answer = Response<BoxBody<Bytes, Infallible>>;
 
 /// One API server.
-pub(super) struct ApiServer {
-    pub(super) store: Arc<Datastore>,
-    pub(super) authorities: Authorities,
-    pub(super) tokens: Tokens,
-    pub(super) clock: Arc<dyn Clock>,
+pub(crate) struct ApiServer {
+    pub(crate) store: Arc<Datastore>,
+    /// What k3s answers beside Kubernetes.
+    pub(crate) supervisor: Option<Supervisor>,
+    /// Whether nodes that join may ask with a bootstrap token.
+    pub(crate) bootstrap_tokens: bool,
+    pub(crate) logs: Logs,
+    pub(crate) clock: Arc<dyn Clock>,
     /// Such as `v1.34.2+k3s1`.
-    pub(super) version: String,
+    pub(crate) version: String,
     /// Where it listens, as clients write it.
-    pub(super) address: String,
+    pub(crate) address: String,
 }
 
 /// A request that was read, and who sent it.
@@ -84,11 +88,11 @@ impl Asked {
     }
 }
 
-pub(super) fn json_answer(status: u16, value: &Value) -> Answer {
+pub(crate) fn json_answer(status: u16, value: &Value) -> Answer {
     text_answer(status, "application/json", value.to_string())
 }
 
-pub(super) fn text_answer(status: u16, media: &str, text: impl Into<Bytes>) -> Answer {
+pub(crate) fn text_answer(status: u16, media: &str, text: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(text.into()).boxed());
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(media) = media.parse() {
@@ -98,12 +102,12 @@ pub(super) fn text_answer(status: u16, media: &str, text: impl Into<Bytes>) -> A
 }
 
 impl ApiServer {
-    pub(super) fn objects(&self) -> Objects<'_> {
+    pub(crate) fn objects(&self) -> Objects<'_> {
         Objects { store: &self.store, now: self.clock.now() }
     }
 
     /// Answers a request; `peer` is the user of the client certificate, if there was one.
-    pub(super) async fn answer(&self, request: Request<Incoming>, peer: Option<User>) -> Answer {
+    pub(crate) async fn answer(&self, request: Request<Incoming>, peer: Option<User>) -> Answer {
         let (parts, body) = request.into_parts();
         let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
             return refuse(&Refusal::too_large());
@@ -119,7 +123,11 @@ impl ApiServer {
         if let Some(answer) = supervisor::answer(self, &asked.path, &asked.headers, &asked.body) {
             return answer;
         }
-        self.as_user(&asked, peer).unwrap_or_else(|refusal| refuse(&refusal))
+        let peer = match peer {
+            None if self.bootstrap_tokens => bearer::user(self.objects(), &asked.headers),
+            peer => Ok(peer),
+        };
+        peer.and_then(|peer| self.as_user(&asked, peer)).unwrap_or_else(|refusal| refuse(&refusal))
     }
 
     fn as_user(&self, asked: &Asked, peer: Option<User>) -> Result<Answer, Refusal> {
@@ -217,6 +225,11 @@ impl ApiServer {
         match verb {
             "watch" => self.watch(asked, kind, namespace, name),
             "list" => self.list(asked, kind, namespace),
+            "get" if subresource == "log" => {
+                let pod = objects.get(kind, namespace, name)?;
+                let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
+                Ok(text_answer(200, "text/plain", self.logs.get(uid)))
+            }
             "get" => {
                 let object = objects.get(kind, namespace, name)?;
                 Ok(self.shown(asked, kind, 200, object))
@@ -229,10 +242,15 @@ impl ApiServer {
                 Ok(json_answer(201, &success(kind, name)))
             }
             "create" if subresource.is_empty() && name.is_empty() => {
+                let mut object = asked.object()?;
+                if kind.plural == "certificatesigningrequests" {
+                    object["spec"]["username"] = user.name.clone().into();
+                    object["spec"]["groups"] = user.groups.clone().into();
+                }
                 let created = if asked.query("dryRun").is_empty() {
-                    objects.create(kind, namespace, asked.object()?)?
+                    objects.create(kind, namespace, object)?
                 } else {
-                    asked.object()?
+                    object
                 };
                 Ok(self.shown(asked, kind, 201, created))
             }

@@ -1,6 +1,6 @@
 //! What a path names.
 
-use crate::k3s::kinds::Kind;
+use crate::kubernetes::kinds::Kind;
 
 /// What a request is about.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,8 +48,8 @@ impl Route {
         if !kind.namespaced && !namespace.is_empty() {
             return None;
         }
-        let known =
-            matches!(subresource, "" | "status" | "finalize") || (subresource == "eviction" && plural == "pods");
+        let known = matches!(subresource, "" | "status" | "finalize")
+            || (matches!(subresource, "eviction" | "log") && plural == "pods");
         known.then(|| Self::Objects {
             kind,
             namespace: namespace.to_owned(),

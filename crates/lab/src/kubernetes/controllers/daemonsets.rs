@@ -1,7 +1,7 @@
 //! DaemonSets: one pod on each node that fits.
 
 use super::names;
-use crate::k3s::{kinds::Kind, objects::Objects, refusal::Refusal};
+use crate::kubernetes::{kinds::Kind, objects::Objects, refusal::Refusal};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 

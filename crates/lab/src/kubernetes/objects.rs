@@ -6,6 +6,7 @@ use super::{
     patch,
     refusal::Refusal,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ferrogate_model::Timestamp;
 use serde_json::{Value, json};
 
@@ -91,6 +92,7 @@ impl Objects<'_> {
             metadata["generation"] = json!(1);
         }
         fill_in(kind, object);
+        fold_string_data(kind, object);
         check(kind, &name, object)?;
         Ok(name)
     }
@@ -159,6 +161,7 @@ impl Objects<'_> {
                 after["metadata"][field] = before["metadata"][field].clone();
             }
             without_nulls(&mut after);
+            fold_string_data(kind, &mut after);
             if WITH_GENERATION.contains(&kind.plural) && after["spec"] != before["spec"] {
                 after["metadata"]["generation"] = json!(before["metadata"]["generation"].as_u64().unwrap_or(1) + 1);
             }
@@ -197,8 +200,8 @@ impl Objects<'_> {
         match kind.plural {
             // k3s takes an etcd member out when its node is deleted, and forgets the node's password.
             "nodes" => {
-                self.store.remove_member(name);
-                let secret = super::supervisor::password_secret(name);
+                self.store.node_is_deleted(name);
+                let secret = crate::k3s::supervisor::password_secret(name);
                 let _ = self.delete(Kind::plural("secrets"), "kube-system", &secret, None);
                 let _ = self.delete(Kind::plural("leases"), "kube-node-lease", name, None);
             }
@@ -262,6 +265,17 @@ fn fill_in(kind: &Kind, object: &mut Value) {
         }
         "pods" if spec["restartPolicy"].is_null() => spec["restartPolicy"] = "Always".into(),
         _ => {}
+    }
+}
+
+/// What a Secret has as text is kept as its data.
+fn fold_string_data(kind: &Kind, object: &mut Value) {
+    let texts = match object.as_object_mut() {
+        Some(map) if kind.plural == "secrets" => map.remove("stringData"),
+        _ => None,
+    };
+    for (name, text) in texts.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        object["data"][name] = STANDARD.encode(text.as_str().unwrap_or_default()).into();
     }
 }
 

@@ -10,7 +10,7 @@ type Column = (&'static str, bool);
 type Cells = fn(&Value, Timestamp) -> Vec<Value>;
 
 /// Objects as a `Table`.
-pub(super) fn table(kind: &Kind, items: &[Value], now: Timestamp) -> Value {
+pub(crate) fn table(kind: &Kind, items: &[Value], now: Timestamp) -> Value {
     let (columns, cells): (&[Column], Cells) = match kind.plural {
         "nodes" => (&NODE, node),
         "pods" => (&POD, pod),

@@ -1,13 +1,13 @@
 //! The containers of one pod: image, file tree, environment, program, probes, restarts.
 
-use super::{Kubelet, tell, virtual_address};
+use super::{BuiltIn, Kubelet, tell, volumes};
 use crate::{
-    k3s::{images, kubelet::probe::Probe},
+    kubernetes::{images, kubelet::probe::Probe},
     programs::Container,
 };
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,9 +36,10 @@ pub(super) fn run(kubelet: Arc<Kubelet>, pod: Value, stop: CancellationToken) ->
                     restarts += 1;
                     ("CrashLoopBackOff", why)
                 }
+                Ended::Over(result) => return over(&kubelet, &pod, restarts, result).await,
             };
             let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-            kubelet.machine.console.say("k3s", format!("pod {name}: {reason}: {message}"));
+            kubelet.machine.console.say(kubelet.source, format!("pod {name}: {reason}: {message}"));
             if told != reason {
                 kubelet.event(&pod, "Warning", reason, &message).await;
                 told = reason;
@@ -60,12 +61,23 @@ enum Ended {
     Waiting(&'static str, String),
     /// The program ended, or was ended by its liveness probe.
     Exited(String),
+    /// The program of a pod that runs once has ended, well or badly, and said this.
+    Over(Result<String, String>),
+}
+
+/// A pod that runs once is over.
+async fn over(kubelet: &Kubelet, pod: &Value, restarts: u32, result: Result<String, String>) {
+    let (phase, code, reason) = if result.is_ok() { ("Succeeded", 0, "Completed") } else { ("Failed", 1, "Error") };
+    let said = result.unwrap_or_else(|why| why);
+    kubelet.machine.site.logs.put(pod["metadata"]["uid"].as_str().unwrap_or_default(), said);
+    let state = json!({"terminated": {"exitCode": code, "reason": reason}});
+    tell(kubelet, pod, &outcome(pod, phase, false, restarts, &state)).await;
 }
 
 async fn once(kubelet: &Arc<Kubelet>, pod: &Value, restarts: u32, stop: &CancellationToken) -> Ended {
     let spec = &pod["spec"]["containers"][0];
     let image = spec["image"].as_str().unwrap_or_default();
-    if !images::is_imported(&kubelet.machine.disk, image) {
+    if !images::is_imported(&kubelet.machine.disk, kubelet.images, image) {
         let never = spec["imagePullPolicy"] == "Never";
         return if never {
             let words = format!("Container image \"{image}\" is not present with pull policy of Never");
@@ -74,7 +86,7 @@ async fn once(kubelet: &Arc<Kubelet>, pod: &Value, restarts: u32, stop: &Cancell
             Ended::Waiting("ErrImagePull", format!("failed to pull image \"{image}\": there is no registry in the lab"))
         };
     }
-    let (root, probes) = match prepare(kubelet, pod, spec) {
+    let (root, probes) = match prepare(kubelet, pod, spec).await {
         Ok(prepared) => prepared,
         Err(why) => return Ended::Waiting("CreateContainerError", why),
     };
@@ -82,18 +94,21 @@ async fn once(kubelet: &Arc<Kubelet>, pod: &Value, restarts: u32, stop: &Cancell
     let container = Container {
         image: image.to_owned(),
         args: texts(&spec["command"]).into_iter().chain(texts(&spec["args"])).collect(),
-        env: environment(kubelet, pod, spec),
+        env: environment(kubelet.address, &kubelet.name, pod, spec),
         root,
         node_address: kubelet.address,
         connector: kubelet.machine.connector(),
         cancel: cancel.clone(),
     };
     let options = &kubelet.machine.site.options;
-    let program: BoxFuture<'_, Result<(), String>> = if virtual_address::is_image(image) {
-        Box::pin(virtual_address::run(container, options.network.clone()))
-    } else {
-        options.programs.start(container)
+    let runs_once = pod["spec"]["restartPolicy"] == "Never";
+    let program: BoxFuture<'_, Result<String, String>> = match BuiltIn::of(image) {
+        Some(program) => Box::pin(program.run(Arc::clone(&kubelet.machine), container)),
+        None => Box::pin(async { options.programs.start(container).await.map(|()| String::new()) }),
     };
+    if runs_once {
+        return Ended::Over(stop.run_until_cancelled(program).await.unwrap_or_else(|| Err("terminated".into())));
+    }
     let watch = probing(kubelet, pod, restarts, probes);
     let ended = tokio::select! {
         ended = program => ended.err().unwrap_or_else(|| "the program ended".into()),
@@ -104,39 +119,10 @@ async fn once(kubelet: &Arc<Kubelet>, pod: &Value, restarts: u32, stop: &Cancell
 }
 
 /// The file tree with the pod's volumes in it, and the probes.
-fn prepare(kubelet: &Kubelet, pod: &Value, spec: &Value) -> Result<(PathBuf, Probes), String> {
+async fn prepare(kubelet: &Kubelet, pod: &Value, spec: &Value) -> Result<(PathBuf, Probes), String> {
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default();
-    let disk = &kubelet.machine.disk;
-    let home = format!("/run/k3s/containerd/{uid}");
-    disk.create_dirs(&home).map_err(|error| format!("{home}: {error}"))?;
-    for mount in spec["volumeMounts"].as_array().into_iter().flatten() {
-        let path = mount["mountPath"].as_str().unwrap_or_default();
-        let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-        let volume = volumes.into_iter().find(|volume| volume["name"] == mount["name"]).unwrap_or(&Value::Null);
-        let Some(host) = volume["hostPath"]["path"].as_str() else {
-            return Err(format!("volume {}: only hostPath volumes are simulated", mount["name"]));
-        };
-        let kind = volume["hostPath"]["type"].as_str().unwrap_or_default();
-        match kind {
-            "DirectoryOrCreate" => disk.create_dirs(host).map_err(|error| format!("{host}: {error}"))?,
-            "Directory" if !disk.is_dir(host) => {
-                return Err(format!("hostPath type check failed: {host} is not a directory"));
-            }
-            "File" if !disk.exists(host) || disk.is_dir(host) => {
-                return Err(format!("hostPath type check failed: {host} is not a file"));
-            }
-            _ => {}
-        }
-        let target = disk.host_path(host).map_err(|error| format!("{host}: {error}"))?;
-        let link =
-            disk.host_path(&home).map_err(|error| format!("{home}: {error}"))?.join(path.trim_start_matches('/'));
-        let linked = link
-            .parent()
-            .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| if link.is_symlink() { Ok(()) } else { std::os::unix::fs::symlink(&target, &link) });
-        linked.map_err(|error| format!("mount {path}: {error}"))?;
-    }
-    let root = disk.host_path(&home).map_err(|error| format!("{home}: {error}"))?;
+    volumes::fetch(kubelet, pod, uid).await?;
+    let root = volumes::mount(&kubelet.machine.disk, uid, pod, spec)?;
     let ports = &spec["ports"];
     let readiness = Probe::parse(&spec["readinessProbe"], ports).map_err(|why| format!("readinessProbe: {why}"))?;
     let liveness = Probe::parse(&spec["livenessProbe"], ports).map_err(|why| format!("livenessProbe: {why}"))?;
@@ -150,7 +136,7 @@ struct Probes {
 
 /// Tells how the pod is while it runs; returns when the liveness probe has given up.
 async fn probing(kubelet: &Kubelet, pod: &Value, restarts: u32, probes: Probes) -> String {
-    let running = json!({"running": {"startedAt": crate::k3s::objects::time(kubelet.machine.clock.now())}});
+    let running = json!({"running": {"startedAt": crate::kubernetes::objects::time(kubelet.machine.clock.now())}});
     let mut ready = probes.readiness.is_none();
     tell(kubelet, pod, &outcome(pod, "Running", ready, restarts, &running)).await;
     let name = pod["spec"]["containers"][0]["name"].as_str().unwrap_or_default();
@@ -200,25 +186,27 @@ fn outcome(pod: &Value, phase: &'static str, ready: bool, restarts: u32, state: 
     Outcome { phase, ready, containers }
 }
 
-fn texts(value: &Value) -> Vec<String> {
+/// A list of texts.
+pub(crate) fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-fn environment(kubelet: &Kubelet, pod: &Value, spec: &Value) -> BTreeMap<String, String> {
-    let address = kubelet.address.to_string();
+/// The variables of a container on a node of this address and name.
+pub(crate) fn environment(node: IpAddr, name: &str, pod: &Value, spec: &Value) -> BTreeMap<String, String> {
+    let address = node.to_string();
     let mut environment = BTreeMap::new();
     for variable in spec["env"].as_array().into_iter().flatten() {
-        let Some(name) = variable["name"].as_str() else { continue };
+        let Some(key) = variable["name"].as_str() else { continue };
         let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
             Some("status.hostIP" | "status.podIP") => address.clone(),
-            Some("spec.nodeName") => kubelet.name.clone(),
+            Some("spec.nodeName") => name.to_owned(),
             Some(field) => {
                 let value = field.split('.').fold(pod, |value, part| &value[part]);
                 value.as_str().unwrap_or_default().to_owned()
             }
             None => variable["value"].as_str().unwrap_or_default().to_owned(),
         };
-        environment.insert(name.to_owned(), value);
+        environment.insert(key.to_owned(), value);
     }
     environment
 }

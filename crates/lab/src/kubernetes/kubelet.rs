@@ -1,33 +1,39 @@
 //! The kubelet: announces its node, renews its lease, runs the pods that are bound to it.
 
 mod node;
-mod pods;
+pub(crate) mod pods;
 mod probe;
 
-use super::{Timing, caller::Caller, config::Taint, objects};
+use super::{Timing, caller::Caller, objects, registration::Taint};
 use crate::machine::Machine;
 use http::Method;
 use serde_json::{Value, json};
 use std::{net::IpAddr, sync::Arc};
 
 /// What a kubelet is started with.
-pub(super) struct Kubelet {
-    pub(super) machine: Arc<Machine>,
-    pub(super) caller: Caller,
-    pub(super) name: String,
-    pub(super) address: IpAddr,
+pub(crate) struct Kubelet {
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) caller: Caller,
+    pub(crate) name: String,
+    pub(crate) address: IpAddr,
     /// Such as `v1.34.2+k3s1`.
-    pub(super) version: String,
-    pub(super) labels: Vec<(String, String)>,
-    pub(super) taints: Vec<Taint>,
-    /// Whether an API server runs beside it.
-    pub(super) is_server: bool,
-    pub(super) timing: Timing,
+    pub(crate) version: String,
+    /// The folder with the image archives that were imported.
+    pub(crate) images: &'static str,
+    /// The folder without whose `.conflist` there is no network for pods; `None`: it is built in.
+    pub(crate) networks: Option<&'static str>,
+    /// What the console calls it.
+    pub(crate) source: &'static str,
+    pub(crate) provider: Option<String>,
+    pub(crate) annotations: Vec<(String, String)>,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) taints: Vec<Taint>,
+    pub(crate) timing: Timing,
 }
 
 impl Kubelet {
     /// Works until it is dropped. `registered` is called once, when the node is known to the API.
-    pub(super) async fn run(self: Arc<Self>, registered: impl FnOnce()) {
+    pub(crate) async fn run(self: Arc<Self>, registered: impl FnOnce()) {
         let mut registered = Some(registered);
         let mut pods = pods::Pods::new(Arc::clone(&self));
         let mut complained = String::new();
@@ -35,14 +41,14 @@ impl Kubelet {
             match self.round(&mut pods).await {
                 Ok(()) => {
                     if let Some(registered) = registered.take() {
-                        self.machine.console.say("k3s", format!("node {} registered", self.name));
+                        self.machine.console.say(self.source, format!("node {} registered", self.name));
                         registered();
                     }
                     complained.clear();
                 }
                 Err(why) => {
                     if complained != why {
-                        self.machine.console.say("k3s", format!("kubelet: {why}"));
+                        self.machine.console.say(self.source, format!("kubelet: {why}"));
                         complained = why;
                     }
                 }

@@ -19,17 +19,17 @@ const DEFAULT_LENGTH: Duration = Duration::from_secs(1800);
 const BOOKMARKS: Duration = Duration::from_secs(60);
 
 /// What is watched and how it is told.
-pub(super) struct Watch {
-    pub(super) store: Arc<Datastore>,
-    pub(super) kind: &'static Kind,
-    pub(super) namespace: String,
-    pub(super) selector: Selector,
+pub(crate) struct Watch {
+    pub(crate) store: Arc<Datastore>,
+    pub(crate) kind: &'static Kind,
+    pub(crate) namespace: String,
+    pub(crate) selector: Selector,
     /// Changes after this revision; 0: what is there now, then changes.
-    pub(super) from: u64,
-    pub(super) as_table: bool,
-    pub(super) bookmarks: bool,
-    pub(super) length: Option<Duration>,
-    pub(super) now: ferrogate_model::Timestamp,
+    pub(crate) from: u64,
+    pub(crate) as_table: bool,
+    pub(crate) bookmarks: bool,
+    pub(crate) length: Option<Duration>,
+    pub(crate) now: ferrogate_model::Timestamp,
 }
 
 struct Running {
@@ -43,7 +43,7 @@ struct Running {
 }
 
 /// The events, until the watch's time is over or the cluster has lost its majority.
-pub(super) fn events(watch: Watch) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
+pub(crate) fn events(watch: Watch) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
     let end = Instant::now() + watch.length.unwrap_or(DEFAULT_LENGTH);
     let mut running = Running {
         seen: watch.from,

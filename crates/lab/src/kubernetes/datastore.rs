@@ -1,16 +1,22 @@
 //! What stands for etcd: the objects of one cluster, shared by its servers in this process. It knows its members, wants
 //! a majority of them for every read and write, and remembers recent changes for those who watch.
 
+mod members;
+
+pub(crate) use members::{Member, Place};
+
 use crate::machine::Disk;
+use members::Seat;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::watch;
 
-/// Where a server keeps which cluster it is a member of.
-const MEMBER_FILE: &str = "/var/lib/rancher/k3s/server/db/etcd/member";
+/// Where a server keeps which cluster it is a member of: a server of k3s, and one of kubeadm.
+const MEMBER_FILES: [&str; 2] = ["/var/lib/rancher/k3s/server/db/etcd/member", "/var/lib/etcd/member/id"];
 /// Changes kept for watchers; who is further behind has to list again.
 const KEPT_CHANGES: usize = 4096;
 
@@ -55,10 +61,20 @@ pub(crate) struct NoQuorum;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooOld;
 
+/// When a member leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// With its node object, as k3s does it.
+    WithItsNode,
+    /// When somebody tells etcd so, as everywhere else.
+    WhenTold,
+}
+
 /// The objects and members of one cluster.
 #[derive(Debug)]
 pub(crate) struct Datastore {
     pub(crate) id: String,
+    leaving: Leaving,
     state: Mutex<State>,
     revision: watch::Sender<u64>,
 }
@@ -68,8 +84,8 @@ struct State {
     revision: u64,
     objects: BTreeMap<Key, Value>,
     changes: VecDeque<Change>,
-    /// Members by node name, and whether they are up.
-    members: BTreeMap<String, bool>,
+    /// Members by node name.
+    members: BTreeMap<String, Seat>,
     /// Members whose data is gone.
     lost: BTreeSet<String>,
     /// What every further server is handed.
@@ -78,8 +94,8 @@ struct State {
 }
 
 impl Datastore {
-    fn new(id: String) -> Self {
-        Self { id, state: Mutex::default(), revision: watch::Sender::new(1) }
+    fn new(id: String, leaving: Leaving) -> Self {
+        Self { id, leaving, state: Mutex::default(), revision: watch::Sender::new(1) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -163,24 +179,19 @@ impl Datastore {
     /// Whether this member does the rounds: the first that is up.
     pub(crate) fn is_leader(&self, node: &str) -> bool {
         let state = self.state();
-        state.quorum().is_ok() && state.members.iter().find(|(_, up)| **up).is_some_and(|(name, _)| name == node)
+        state.quorum().is_ok() && state.members.iter().find(|(_, seat)| seat.up).is_some_and(|(name, _)| name == node)
     }
 
     /// Members that are up.
     pub(crate) fn members_up(&self) -> Vec<String> {
-        self.state().members.iter().filter(|(_, up)| **up).map(|(name, _)| name.clone()).collect()
+        self.state().members.iter().filter(|(_, seat)| seat.up).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Whether a node is (still) a member.
-    pub(crate) fn is_member(&self, node: &str) -> bool {
-        self.state().members.contains_key(node)
-    }
-
-    /// Takes a member out, as k3s does when its node is deleted.
-    pub(crate) fn remove_member(&self, node: &str) {
-        let mut state = self.state();
-        state.members.remove(node);
-        state.lost.remove(node);
+    /// A node object was deleted; its member leaves with it where that is how members leave.
+    pub(crate) fn node_is_deleted(&self, node: &str) {
+        if self.leaving == Leaving::WithItsNode {
+            self.forget(node);
+        }
     }
 
     /// Files that every server gets, and the settings that all must share.
@@ -199,28 +210,6 @@ impl Datastore {
     }
 }
 
-impl State {
-    fn quorum(&self) -> Result<(), NoQuorum> {
-        let up = self.members.values().filter(|up| **up).count();
-        if up * 2 > self.members.len() { Ok(()) } else { Err(NoQuorum) }
-    }
-}
-
-/// A member that is up, for as long as this lives.
-#[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) datastore: Arc<Datastore>,
-    node: String,
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        if let Some(up) = self.datastore.state().members.get_mut(&self.node) {
-            *up = false;
-        }
-    }
-}
-
 /// The clusters of a site.
 #[derive(Debug, Default)]
 pub(crate) struct Datastores(Mutex<BTreeMap<String, Arc<Datastore>>>);
@@ -231,9 +220,9 @@ impl Datastores {
     }
 
     /// A new, empty cluster.
-    pub(crate) fn create(&self) -> Arc<Datastore> {
+    pub(crate) fn create(&self, leaving: Leaving) -> Arc<Datastore> {
         let id = uuid::Uuid::new_v4().simple().to_string();
-        let datastore = Arc::new(Datastore::new(id.clone()));
+        let datastore = Arc::new(Datastore::new(id.clone(), leaving));
         self.all().insert(id, Arc::clone(&datastore));
         datastore
     }
@@ -245,39 +234,15 @@ impl Datastores {
 
     /// The cluster and node name of which a disk holds a member's data.
     pub(crate) fn of_disk(&self, disk: &Disk) -> Option<(String, String)> {
-        let text = disk.read_text(MEMBER_FILE).ok()?;
+        let text = MEMBER_FILES.iter().find_map(|file| disk.read_text(file).ok())?;
         let (cluster, node) = text.trim().split_once(' ')?;
         Some((cluster.to_owned(), node.to_owned()))
     }
 
-    /// Brings a member up; `new` ones are added.
-    ///
-    /// # Errors
-    /// It was a member once and was removed, or another member of that name is there, or its data cannot be written.
-    pub(crate) fn join(
-        &self,
-        datastore: &Arc<Datastore>,
-        disk: &Disk,
-        node: &str,
-        new: bool,
-    ) -> Result<Member, String> {
-        let mut state = datastore.state();
-        if new && state.members.contains_key(node) {
-            return Err(format!(
-                "etcd cluster join failed: duplicate node name found, please use a unique name: {node}"
-            ));
-        }
-        if new && !state.members.is_empty() && state.quorum().is_err() {
-            return Err("etcd cluster join failed: etcdserver: unhealthy cluster".into());
-        }
-        if !new && !state.members.contains_key(node) {
-            return Err("this server has been removed from the cluster, please restart with a new data-dir".into());
-        }
-        state.members.insert(node.to_owned(), true);
-        drop(state);
-        let line = format!("{} {node}\n", datastore.id);
-        disk.write(MEMBER_FILE, line.as_bytes(), 0o600).map_err(|error| format!("{MEMBER_FILE}: {error}"))?;
-        Ok(Member { datastore: Arc::clone(datastore), node: node.to_owned() })
+    /// The cluster that has a member which is up at this address.
+    pub(crate) fn at(&self, address: IpAddr) -> Option<Arc<Datastore>> {
+        let all: Vec<Arc<Datastore>> = self.all().values().cloned().collect();
+        all.into_iter().find(|datastore| datastore.is_up_at(address))
     }
 
     /// A disk is gone, and with it a member's data. A cluster without any data is gone.
@@ -303,6 +268,10 @@ mod tests {
         Key { resource: "/nodes".into(), namespace: String::new(), name: name.into() }
     }
 
+    fn place<'a>(disk: &'a Disk, node: &'a str) -> Place<'a> {
+        Place { disk, file: MEMBER_FILES[0], node, address: IpAddr::from([10, 0, 0, 1]) }
+    }
+
     fn put(datastore: &Datastore, name: &str, value: Value) -> Result<Option<Value>, NoQuorum> {
         datastore.change(&key(name), |_| Ok(Some(value)))
     }
@@ -310,18 +279,18 @@ mod tests {
     #[test]
     fn a_minority_can_neither_read_nor_write() {
         let (datastores, disk) = (Datastores::default(), Disk::new(None).unwrap());
-        let datastore = datastores.create();
-        let first = datastores.join(&datastore, &disk, "a", true).unwrap();
-        let second = datastores.join(&datastore, &disk, "b", true).unwrap();
-        let third = datastores.join(&datastore, &disk, "c", true).unwrap();
+        let datastore = datastores.create(Leaving::WithItsNode);
+        let first = datastore.begin(&place(&disk, "a")).unwrap();
+        let second = datastore.begin(&place(&disk, "b")).unwrap();
+        let third = datastore.begin(&place(&disk, "c")).unwrap();
         put(&datastore, "n", json!({"metadata": {}})).unwrap();
         drop(third);
         put(&datastore, "n", json!({"metadata": {"labels": {}}})).unwrap();
         drop(second);
         assert_eq!(put(&datastore, "n", json!({})), Err(NoQuorum));
         assert_eq!(datastore.get(&key("n")), Err(NoQuorum));
-        datastore.remove_member("b");
-        datastore.remove_member("c");
+        datastore.node_is_deleted("b");
+        datastore.node_is_deleted("c");
         assert!(datastore.get(&key("n")).unwrap().is_some());
         drop(first);
     }
@@ -329,8 +298,8 @@ mod tests {
     #[test]
     fn watchers_get_each_change_once_and_are_told_when_they_are_too_late() {
         let (datastores, disk) = (Datastores::default(), Disk::new(None).unwrap());
-        let datastore = datastores.create();
-        let _member = datastores.join(&datastore, &disk, "a", true).unwrap();
+        let datastore = datastores.create(Leaving::WithItsNode);
+        let _member = datastore.begin(&place(&disk, "a")).unwrap();
         put(&datastore, "n", json!({"metadata": {}})).unwrap();
         let (_, revision) = datastore.list("/nodes", "").unwrap();
         let same = datastore.get(&key("n")).unwrap().unwrap();
@@ -349,11 +318,8 @@ mod tests {
     fn a_cluster_is_gone_with_its_last_disk_and_not_before() {
         let datastores = Datastores::default();
         let (one, two) = (Disk::new(None).unwrap(), Disk::new(None).unwrap());
-        let datastore = datastores.create();
-        let members = [
-            datastores.join(&datastore, &one, "a", true).unwrap(),
-            datastores.join(&datastore, &two, "b", true).unwrap(),
-        ];
+        let datastore = datastores.create(Leaving::WithItsNode);
+        let members = [datastore.begin(&place(&one, "a")).unwrap(), datastore.begin(&place(&two, "b")).unwrap()];
         datastores.disk_is_gone(&one);
         assert!(datastores.find(&datastore.id).is_some());
         datastores.disk_is_gone(&two);

@@ -1,8 +1,10 @@
 //! The program in kube-vip's image: one node at a time answers at the shared address and hands over to the API server beside
 //! it. An address that nobody holds does not answer, as on a real network.
 
-use crate::programs::Container;
+use crate::{kubernetes::kubeconfig::Kubeconfig, programs::Container};
 use ferrogate_net::{Network, Target};
+use http::Method;
+use serde_json::json;
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -12,11 +14,6 @@ use std::{
 const RETRY: Duration = Duration::from_secs(2);
 /// How long the API server beside it may take to accept.
 const ACCEPT: Duration = Duration::from_secs(5);
-
-/// Whether an image is kube-vip's.
-pub(super) fn is_image(image: &str) -> bool {
-    image.split(':').next().is_some_and(|name| name.ends_with("/kube-vip"))
-}
 
 /// Runs until it is cancelled. Holds the address while nobody else does and the API server beside it answers.
 pub(super) async fn run(container: Container, network: Network) -> Result<(), String> {
@@ -29,7 +26,8 @@ pub(super) async fn run(container: Container, network: Network) -> Result<(), St
     let beside = Target::new(container.node_address.to_string(), port);
     let hold = async {
         loop {
-            if container.connector.connect(&beside, ACCEPT).await.is_ok()
+            if may_lead(&container, port).await
+                && container.connector.connect(&beside, ACCEPT).await.is_ok()
                 && let Ok(listener) = network.listen(SocketAddr::new(address, port))
             {
                 while let Ok((mut visitor, _)) = listener.accept().await {
@@ -44,4 +42,31 @@ pub(super) async fn run(container: Container, network: Network) -> Result<(), St
     };
     container.cancel.run_until_cancelled(hold).await.unwrap_or(());
     Ok(())
+}
+
+/// Whether it may hold the lease that makes it the one: with the kubeconfig that it mounts, asked of the API server beside
+/// it. One that mounts none has its rights from its service account.
+async fn may_lead(container: &Container, port: u16) -> bool {
+    let path = container.root.join("etc/kubernetes/admin.conf");
+    if !path.exists() {
+        return true;
+    }
+    let ask = async {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let beside = format!("https://{}", SocketAddr::new(container.node_address, port));
+        let caller = Kubeconfig::parse(&text)?.with_server(beside).caller(container.connector.clone())?;
+        let wanted = json!({"namespace": "kube-system", "verb": "update", "group": "coordination.k8s.io",
+            "resource": "leases", "name": "plndr-cp-lock"});
+        let review = json!({"spec": {"resourceAttributes": wanted}});
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let review = caller.call(Method::POST, path, Some(&review)).await.map_err(|failed| failed.why)?;
+        Ok::<_, String>(review["status"]["allowed"] == true)
+    };
+    match ask.await {
+        Ok(may) => may,
+        Err(why) => {
+            tracing::debug!(why, "the simulated kube-vip cannot ask its API server");
+            false
+        }
+    }
 }

@@ -15,7 +15,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 1024;
 
 /// Accepts connections until it is dropped.
-pub(super) async fn serve(listener: Listener, tls: Arc<ServerConfig>, server: Arc<ApiServer>) {
+pub(crate) async fn serve(listener: Listener, tls: Arc<ServerConfig>, server: Arc<ApiServer>) {
     let acceptor = TlsAcceptor::from(tls);
     let mut connections = JoinSet::new();
     loop {

@@ -1,18 +1,16 @@
-//! Container images that were put into `agent/images`.
+//! Container images of a node, as the archives they came in.
 
 use crate::machine::Disk;
 use serde_json::Value;
 
-/// Where k3s imports image archives from.
-const IMAGES: &str = "/var/lib/rancher/k3s/agent/images";
 /// A tar archive is a row of such blocks.
 const BLOCK: usize = 512;
 
-/// Whether an archive with this image is there. A tar archive with a `manifest.json` must name the image; any other file
+/// Whether an archive with this image is in the folder. A tar archive with a `manifest.json` must name the image; any other file
 /// that is not empty stands for whatever image is asked for, so that tests need no real archive.
-pub(super) fn is_imported(disk: &Disk, image: &str) -> bool {
-    disk.list(IMAGES).iter().any(|name| {
-        let Ok(content) = disk.read(&format!("{IMAGES}/{name}")) else { return false };
+pub(crate) fn is_imported(disk: &Disk, folder: &str, image: &str) -> bool {
+    disk.list(folder).iter().any(|name| {
+        let Ok(content) = disk.read(&format!("{folder}/{name}")) else { return false };
         match tags(&content) {
             Some(tags) => tags.iter().any(|tag| same(tag, image)),
             None => !content.is_empty(),
@@ -27,7 +25,7 @@ fn same(tag: &str, image: &str) -> bool {
 }
 
 /// The names in a docker archive's manifest; `None` for what is not one.
-fn tags(archive: &[u8]) -> Option<Vec<String>> {
+pub(crate) fn tags(archive: &[u8]) -> Option<Vec<String>> {
     let manifest: Value = serde_json::from_slice(entry(archive, "manifest.json")?).ok()?;
     let images = manifest.as_array()?.iter();
     Some(
@@ -64,6 +62,8 @@ fn entry<'a>(archive: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
+    const IMAGES: &str = "/images";
+
     fn tar(name: &str, content: &[u8]) -> Vec<u8> {
         let mut head = vec![0; BLOCK];
         head[..name.len()].copy_from_slice(name.as_bytes());
@@ -77,15 +77,15 @@ mod tests {
     #[test]
     fn an_archive_that_names_its_images_holds_no_others() {
         let disk = Disk::new(None).unwrap();
-        assert!(!is_imported(&disk, "ferrogate/gateway:0.1.0"));
+        assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"));
         let manifest = br#"[{"RepoTags": ["ferrogate/gateway:0.1.0"]}]"#;
         let archive = [tar("blobs", b"x").split_off(0)[..2 * BLOCK].to_vec(), tar("manifest.json", manifest)].concat();
         disk.write(&format!("{IMAGES}/gateway.tar"), &archive, 0o644).unwrap();
-        assert!(is_imported(&disk, "docker.io/ferrogate/gateway:0.1.0"));
-        assert!(!is_imported(&disk, "ferrogate/gateway:0.2.0"));
+        assert!(is_imported(&disk, IMAGES, "docker.io/ferrogate/gateway:0.1.0"));
+        assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.2.0"));
         disk.write(&format!("{IMAGES}/gateway.tar"), b"", 0o644).unwrap();
-        assert!(!is_imported(&disk, "ferrogate/gateway:0.1.0"));
+        assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"));
         disk.write(&format!("{IMAGES}/any.tar"), b"stands for any", 0o644).unwrap();
-        assert!(is_imported(&disk, "ferrogate/gateway:0.2.0"));
+        assert!(is_imported(&disk, IMAGES, "ferrogate/gateway:0.2.0"));
     }
 }
