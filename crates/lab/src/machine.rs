@@ -12,6 +12,9 @@ mod curl;
 mod disk;
 mod environment;
 mod exec_line;
+mod files;
+mod find;
+mod kernel;
 mod metadata;
 mod names;
 mod process;
@@ -26,7 +29,10 @@ pub(crate) use {
     console::Console,
     coreutils::hex,
     disk::Disk,
+    files::empty,
+    kernel::setting,
     process::{Exit, Process},
+    systemd::{is_active, reload, restart, stop},
 };
 
 use crate::{
@@ -217,6 +223,7 @@ async fn run(machine: Arc<Machine>, cancel: CancellationToken) {
         boot.image,
         addresses.join(" ")
     ));
+    kernel::boot(&machine);
     systemd::boot(&machine);
     cloud_init::run(&machine, &cancel).await;
     machine.systemd.cloud_init_is_done();

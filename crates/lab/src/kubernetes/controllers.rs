@@ -1,5 +1,6 @@
 //! The controllers that one server of a cluster runs: nodes that fall silent, DaemonSets, what is left over.
 
+pub(crate) mod certificates;
 mod daemonsets;
 
 use super::{

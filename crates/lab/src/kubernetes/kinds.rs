@@ -80,6 +80,13 @@ impl Kind {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// The path of one object in the API.
+    pub(crate) fn path(&self, namespace: &str, name: &str) -> String {
+        let root = if self.group.is_empty() { "/api" } else { "/apis" };
+        let place = if self.namespaced { format!("/namespaces/{namespace}") } else { String::new() };
+        format!("{root}/{}{place}/{}/{name}", self.api_version(), self.plural)
+    }
+
     /// By group and plural.
     pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.group == group && kind.version == version && kind.plural == plural)

@@ -2,8 +2,8 @@
 
 use ferrogate_model::Timestamp;
 use rcgen::{
-    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer,
-    KeyPair, KeyUsagePurpose, SanType,
+    CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::{RootCertStore, ServerConfig, crypto::ring::default_provider, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -52,12 +52,17 @@ impl Authority {
         self.issue(&params)
     }
 
-    /// The client certificate that was asked for, if it is for this user of this group.
-    pub(crate) fn sign(&self, request_pem: &str, user: &str, group: &str, now: Timestamp) -> Result<String, String> {
+    /// The client certificate that was asked for by a node of this group.
+    pub(crate) fn sign(&self, request_pem: &str, group: &str, now: Timestamp) -> Result<String, String> {
         let mut request = CertificateSigningRequestParams::from_pem(request_pem).map_err(says)?;
-        let wanted = params(user, &[group], now)?;
-        if request.params.distinguished_name != wanted.distinguished_name {
-            return Err(format!("the request is for somebody else than {user} of {group}"));
+        let subject = request.params.distinguished_name.clone();
+        let name = match subject.get(&DnType::CommonName) {
+            Some(DnValue::Utf8String(name)) if name.starts_with("system:node:") => name.clone(),
+            _ => return Err("the request is not for a node".into()),
+        };
+        let wanted = params(&name, &[group], now)?;
+        if subject != wanted.distinguished_name {
+            return Err(format!("the request is not for {name} of {group} alone"));
         }
         request.params = wanted;
         request.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -112,15 +117,24 @@ fn says(error: rcgen::Error) -> String {
     error.to_string()
 }
 
+/// Whether a certificate and a key can be read and belong together.
+pub(crate) fn pair(certificate_pem: &str, key_pem: &str) -> Result<(), String> {
+    let der =
+        CertificateDer::from_pem_slice(certificate_pem.as_bytes()).map_err(|error| format!("certificate: {error}"))?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|error| format!("certificate: {error}"))?;
+    let key = KeyPair::from_pem(key_pem).map_err(|error| format!("key: {error}"))?;
+    if rcgen::PublicKeyData::subject_public_key_info(&key) != parsed.public_key().raw {
+        return Err("the key does not belong to the certificate".into());
+    }
+    Ok(())
+}
+
 /// A certificate that may sign, its own key, and valid now.
 fn check(certificate: &str, key: &str, now: Timestamp) -> Result<(), String> {
     let der =
         CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|error| format!("certificate: {error}"))?;
     let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|error| format!("certificate: {error}"))?;
-    let key = KeyPair::from_pem(key).map_err(|error| format!("key: {error}"))?;
-    if rcgen::PublicKeyData::subject_public_key_info(&key) != parsed.public_key().raw {
-        return Err("the key does not belong to the certificate".into());
-    }
+    pair(certificate, key)?;
     if !parsed.is_ca() {
         return Err("the certificate is not that of an authority (basicConstraints CA)".into());
     }
