@@ -190,8 +190,10 @@ fn a_start_is_taken_up_again_and_a_member_of_etcd_is_never_cleared() {
         assert_eq!(resume.is_some(), matches!(role, Role::Server(_)));
         assert_eq!(join.contains("!/var/lib/etcd/member"), resume.is_some(), "{join}");
         if let Some(resume) = resume {
-            assert!(resume.content.contains("\nConditionPathExists=/var/lib/etcd/member\n"), "{}", resume.content);
             assert!(resume.content.contains("--skip-phases kubelet-start,kubelet-wait-bootstrap"));
+            // Nobody is a member of etcd before what was prepared is on the disk, and nothing is joined before that.
+            assert!(join.contains("--skip-phases etcd-join,") && join.trim_end().ends_with("/usr/bin/sync"), "{join}");
+            assert!(!join.contains("/var/lib/ferrogate-node/joined\nExecStart"), "{join}");
         }
         let membership = unit("ferrogate-kubeadm");
         assert!(membership.contains("\nRestart=on-failure\n") && membership.contains("\nStartLimitIntervalSec=0\n"));
