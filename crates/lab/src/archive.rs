@@ -43,9 +43,8 @@ pub(crate) fn read(archive: &[u8]) -> Result<Vec<Entry>, String> {
             let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
             std::str::from_utf8(&field[..end]).map_err(|_| "a name is not UTF-8".to_owned())
         };
-        let octal = |field: &str| {
-            usize::from_str_radix(field.trim(), 8).map_err(|_| "a header holds no number".to_owned())
-        };
+        let octal =
+            |field: &str| usize::from_str_radix(field.trim(), 8).map_err(|_| "a header holds no number".to_owned());
         let size = octal(text(124..136)?)?;
         let mode = u32::try_from(octal(text(100..108)?)? & 0o7777).unwrap_or_default();
         let start = at + BLOCK;

@@ -82,7 +82,12 @@ async fn kubeadm(machine: &Arc<Machine>, path: &str, process: &Process) -> Resul
     let (command, flags) = words.split_first().ok_or("a command is needed: init, join or reset")?;
     let version = version_of(machine, path);
     match *command {
-        "init" => init::run(machine, &version, &Flags::parse(flags)?).await,
+        "init" => match flags {
+            ["phase", files @ ("certs" | "kubeconfig"), "all", flags @ ..] => {
+                init::files(machine, files, &Flags::parse(flags)?)
+            }
+            flags => init::run(machine, &version, &Flags::parse(flags)?).await,
+        },
         "join" => join::run(machine, &version, &Flags::parse(flags)?).await,
         "reset" => reset::run(machine, flags).await,
         other => Err(format!("unknown command \"{other}\" for \"kubeadm\"")),
@@ -122,20 +127,28 @@ fn read(machine: &Machine, path: &str) -> Result<String, String> {
     machine.disk.read_text(path).map_err(|error| format!("open {path}: {error}"))
 }
 
-/// Tries until it succeeds or the time is over; what was in the way last is the error.
+/// Tries until it succeeds or the time is over; what was in the way last is the error. Each new reason is said once.
 async fn until<'a, T>(
     machine: &Machine,
+    source: &str,
     limit: Duration,
     mut attempt: impl FnMut() -> BoxFuture<'a, Result<T, String>>,
 ) -> Result<T, String> {
     let end = tokio::time::Instant::now() + limit;
+    let mut said = String::new();
     loop {
         match attempt().await {
             Ok(done) => return Ok(done),
             Err(why) if tokio::time::Instant::now() >= end => {
                 return Err(format!("timed out after {limit:?}: {why}"));
             }
-            Err(_) => tokio::time::sleep(machine.site.options.timing.heartbeat).await,
+            Err(why) => {
+                if said != why {
+                    machine.console.say(source, format!("{why}; trying again"));
+                    said = why;
+                }
+                tokio::time::sleep(machine.site.options.timing.heartbeat).await;
+            }
         }
     }
 }

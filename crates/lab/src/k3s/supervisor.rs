@@ -111,12 +111,7 @@ fn check_password(server: &ApiServer, node: &str, password: &str) -> Result<(), 
 }
 
 /// Hands a further server the authorities and the cluster's id, if its settings are those of the others.
-fn bootstrap(
-    server: &ApiServer,
-    own: &Supervisor,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Value, (u16, String)> {
+fn bootstrap(server: &ApiServer, own: &Supervisor, headers: &HeaderMap, body: &Bytes) -> Result<Value, (u16, String)> {
     if authenticate(own, headers) != Some("server") {
         return Err((401, "401 Unauthorized".into()));
     }

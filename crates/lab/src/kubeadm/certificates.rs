@@ -48,11 +48,7 @@ impl Authorities {
                 return Err(format!("[certs] failure loading key for service account: {path} is empty"));
             }
         }
-        Ok(Self {
-            cluster: authority("ca")?,
-            front_proxy: authority("front-proxy-ca")?,
-            etcd: authority("etcd/ca")?,
-        })
+        Ok(Self { cluster: authority("ca")?, front_proxy: authority("front-proxy-ca")?, etcd: authority("etcd/ca")? })
     }
 
     /// Makes what is not there yet of a server's certificates.
@@ -127,7 +123,13 @@ impl Authorities {
     }
 
     /// The kubeconfigs of every server: its administrator, and the programs beside the API server, which ask that one.
-    pub(super) fn kubeconfigs(&self, machine: &Machine, cluster: &Cluster, at: IpAddr, first: bool) -> Result<(), String> {
+    pub(super) fn kubeconfigs(
+        &self,
+        machine: &Machine,
+        cluster: &Cluster,
+        at: IpAddr,
+        first: bool,
+    ) -> Result<(), String> {
         let own = local_server(at);
         self.kubeconfig(machine, "admin", &cluster.server(at), ("kubernetes-admin", &[ADMINS]))?;
         if first {

@@ -30,6 +30,7 @@ pub(super) struct Timeouts {
     pub(super) etcd: Duration,
     pub(super) bootstrap: Duration,
     pub(super) discovery: Duration,
+    pub(super) api: Duration,
 }
 
 /// What the cluster is.
@@ -135,6 +136,7 @@ impl Timeouts {
             etcd: span("etcdAPICall", 120)?,
             bootstrap: span("tlsBootstrap", 300)?,
             discovery: span("discovery", 300)?,
+            api: span("kubernetesAPICall", 60)?,
         })
     }
 }
@@ -207,9 +209,9 @@ pub(super) fn endpoint(value: &Value) -> Result<Option<IpAddr>, String> {
 
 /// The default of what a kubelet is told by kubeadm.
 pub(super) fn kubelet_defaults(given: Option<&Value>) -> Value {
-    let mut kubelet = given.cloned().unwrap_or_else(
-        || json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}),
-    );
+    let mut kubelet = given
+        .cloned()
+        .unwrap_or_else(|| json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"}));
     for (field, value) in [("staticPodPath", json!(super::MANIFESTS)), ("rotateCertificates", json!(true))] {
         if kubelet[field].is_null() {
             kubelet[field] = value;

@@ -36,7 +36,9 @@ pub(super) fn sandbox_image(machine: &Machine) -> Result<String, String> {
     }
     let line = text.lines().find_map(|line| line.trim().strip_prefix("sandbox = "));
     let image = line.map(|image| image.trim_matches(['\'', '"']).to_owned());
-    image.ok_or_else(|| format!("containerd: {SETTINGS}: no sandbox image is pinned, and there is no registry in the lab"))
+    image.ok_or_else(|| {
+        format!("containerd: {SETTINGS}: no sandbox image is pinned, and there is no registry in the lab")
+    })
 }
 
 /// Runs `ctr --namespace NAME images import FILE`.

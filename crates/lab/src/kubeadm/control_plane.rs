@@ -84,7 +84,7 @@ fn member(place: &Place, command: &[String]) -> Result<Member, String> {
 /// The datastore beside a server's programs, once its etcd is up.
 async fn store_beside(place: &Place) -> Result<Arc<Datastore>, String> {
     let stores = &place.machine.site.datastores;
-    super::until(&place.machine, PATIENCE, || {
+    super::until(&place.machine, "kube-apiserver", PATIENCE, || {
         let store = stores.at(place.address).filter(|store| store.is_up(&place.node));
         let store = store.ok_or_else(|| "dial 127.0.0.1:2379: connect: connection refused (etcd)".to_owned());
         Box::pin(std::future::ready(store))
@@ -125,7 +125,7 @@ pub(super) async fn api_server(place: &Place, image: &str, command: &[String]) -
         version: image.rsplit(':').next().unwrap_or_default().to_owned(),
         address: address.to_string(),
     });
-    super::until(machine, PATIENCE, || {
+    super::until(machine, "kube-apiserver", PATIENCE, || {
         let objects = Objects { store: &store, now: machine.clock.now() };
         let made = controllers::first_objects(objects, &service.to_string());
         Box::pin(std::future::ready(made.map_err(|refusal| refusal.status()["message"].to_string())))

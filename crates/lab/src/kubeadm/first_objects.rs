@@ -41,7 +41,7 @@ impl FirstObjects<'_> {
         let caller = load_kubeconfig(self.machine, "super-admin")?.caller(self.machine.connector())?;
         let is_skipped = |phase: &str| skipped.iter().any(|skipped| skipped == phase);
         let admins = binding("kubeadm:cluster-admins", "cluster-admin", ADMINS);
-        until(self.machine, self.timeouts.control_plane, || Box::pin(apply(&caller, &admins))).await?;
+        until(self.machine, "kubeadm", self.timeouts.control_plane, || Box::pin(apply(&caller, &admins))).await?;
         let caller = load_kubeconfig(self.machine, "admin")?.caller(self.machine.connector())?;
         let kubelet = kubelet_defaults(documents.get("KubeletConfiguration"));
         let mut objects = vec![
@@ -63,7 +63,9 @@ impl FirstObjects<'_> {
         if self.cluster.proxy && !is_skipped("addon") && !is_skipped("addon/kube-proxy") {
             objects.extend(self.proxy(documents));
         }
-        if let Some(tag) = self.cluster.dns_tag.as_ref().filter(|_| !is_skipped("addon") && !is_skipped("addon/coredns")) {
+        if let Some(tag) =
+            self.cluster.dns_tag.as_ref().filter(|_| !is_skipped("addon") && !is_skipped("addon/coredns"))
+        {
             objects.push(dns(tag));
         }
         for object in &objects {
@@ -74,9 +76,8 @@ impl FirstObjects<'_> {
 
     /// The token that kubeadm insists on.
     fn tokens(&self, init: &Value) -> Result<Vec<Value>, String> {
-        let letters = |count: usize| -> String {
-            crate::machine::hex(&rand::random::<[u8; 16]>()).chars().take(count).collect()
-        };
+        let letters =
+            |count: usize| -> String { crate::machine::hex(&rand::random::<[u8; 16]>()).chars().take(count).collect() };
         let default = json!([{}]);
         let given = if init["bootstrapTokens"].is_array() { &init["bootstrapTokens"] } else { &default };
         let mut made = Vec::new();

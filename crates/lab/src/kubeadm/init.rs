@@ -8,15 +8,29 @@ use super::{
     manifests, node,
     preflight::Preflight,
 };
-use crate::{
-    kubernetes::rbac::NODES,
-    machine::Machine,
-};
+use crate::{kubernetes::rbac::NODES, machine::Machine};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// What may be left out.
 const PHASES: [&str; 5] = ["show-join-command", "addon", "addon/coredns", "addon/kube-proxy", "bootstrap-token"];
+
+/// Makes the files of one phase alone: `certs` or `kubeconfig`.
+pub(super) fn files(machine: &Machine, phase: &str, flags: &Flags) -> Result<(), String> {
+    let documents = Documents::parse(&super::read(machine, &flags.config)?)?;
+    let cluster = documents.get("ClusterConfiguration").ok_or("no ClusterConfiguration is in the file")?;
+    let cluster = Cluster::parse(cluster)?;
+    let init = documents.get("InitConfiguration").unwrap_or(&Value::Null);
+    let registration = Registration::parse(&init["nodeRegistration"])?;
+    let (name, at) = node::identity(machine, &registration, endpoint(&init["localAPIEndpoint"])?)?;
+    let authorities = Authorities::load(machine)?;
+    if phase == "certs" {
+        return authorities.issue(machine, &cluster, &name, at);
+    }
+    authorities.kubeconfigs(machine, &cluster, at, true)?;
+    let user = format!("system:node:{name}");
+    authorities.kubeconfig(machine, "kubelet", &local_server(at), (&user, &[NODES]))
+}
 
 /// Runs it.
 pub(super) async fn run(machine: &Arc<Machine>, version: &str, flags: &Flags) -> Result<(), String> {

@@ -27,8 +27,9 @@ use std::{
     sync::Arc,
 };
 
-/// What may be left out by one that takes up again what was cut off.
-const PHASES: [&str; 2] = ["kubelet-start", "kubelet-wait-bootstrap"];
+/// What may be left out.
+const PHASES: [&str; 5] =
+    ["kubelet-start", "etcd-join", "kubelet-wait-bootstrap", "control-plane-join", "wait-control-plane"];
 
 /// A join under way.
 struct Join<'a> {
@@ -67,7 +68,11 @@ pub(super) async fn run(machine: &Arc<Machine>, version: &str, flags: &Flags) ->
     }
     let join =
         Join { machine, name, at, registration, timeouts, skipped: &flags.skipped, discovered, cluster, kubelet };
-    if is_server { join.server(&caller).await? } else { join.agent(&caller).await? }
+    if is_server {
+        join.server(&caller).await?
+    } else {
+        join.agent(&caller).await?
+    }
     machine.console.say("kubeadm", "This node has joined the cluster");
     Ok(())
 }
@@ -77,14 +82,15 @@ async fn discover(machine: &Machine, discovery: &Value, timeouts: Timeouts) -> R
     let path = discovery["file"]["kubeConfigPath"].as_str();
     let path = path.ok_or("discovery: Invalid value: only discovery.file is simulated, and it must be set")?;
     let token = discovery["tlsBootstrapToken"].as_str().unwrap_or_default();
-    let part = |text: &str, length| text.len() == length && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9'));
+    let part =
+        |text: &str, length| text.len() == length && text.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9'));
     if !token.split_once('.').is_some_and(|(id, secret)| part(id, 6) && part(secret, 16)) {
         return Err("discovery.tlsBootstrapToken: Invalid value: the bootstrap token is invalid".into());
     }
     let file = Kubeconfig::parse(&read(machine, path)?).map_err(|why| format!("{path}: {why}"))?;
     let nobody = Kubeconfig { user: Credentials::Nobody, ..file.clone() }.caller(machine.connector())?;
     // Who it is does not matter yet: an answer proves that the server has a certificate of this authority.
-    until(machine, timeouts.discovery, || {
+    until(machine, "kubeadm", timeouts.discovery, || {
         Box::pin(async {
             match nobody.call(Method::GET, "/api/v1/namespaces/kube-public/configmaps/cluster-info", None).await {
                 Err(Failed { status: None, why }) => Err(format!("[discovery] {}: {why}", file.server)),
@@ -135,21 +141,32 @@ impl Join<'_> {
         if !self.skips("kubelet-start") {
             self.start_kubelet(caller, local_server(self.at)).await?;
         }
-        self.join_etcd(&store).await?;
+        if !self.skips("etcd-join") {
+            self.join_etcd(&store).await?;
+        }
         self.wait_for_kubelet().await?;
-        mark(&admin, &self.name, &self.registration).await?;
+        if !self.skips("control-plane-join") {
+            until(machine, "kubeadm", self.timeouts.api, || Box::pin(mark(&admin, &self.name, &self.registration)))
+                .await?;
+        }
+        if self.skips("wait-control-plane") {
+            return Ok(());
+        }
         node::wait_for_api(machine, self.at, self.timeouts, "admin").await
     }
 
     /// The etcd of the cluster, which must have a majority.
     async fn etcd(&self, admin: &Caller) -> Result<Arc<Datastore>, String> {
         let path = Kind::plural("endpoints").path("default", "kubernetes");
-        let endpoints = admin.call(Method::GET, &path, None).await.map_err(|failed| format!("[check-etcd] {}", failed.why))?;
+        let endpoints =
+            admin.call(Method::GET, &path, None).await.map_err(|failed| format!("[check-etcd] {}", failed.why))?;
         let addresses = endpoints["subsets"][0]["addresses"].as_array().into_iter().flatten();
         let stores = &self.machine.site.datastores;
         let store = addresses.filter_map(|address| address["ip"].as_str()?.parse().ok()).find_map(|ip| stores.at(ip));
         let store = store.ok_or("[check-etcd] etcd cluster is not healthy: no member answers")?;
-        store.list_members().map_err(|_| "[check-etcd] etcd cluster is not healthy: there is no majority".to_owned())?;
+        store
+            .list_members()
+            .map_err(|_| "[check-etcd] etcd cluster is not healthy: there is no majority".to_owned())?;
         Ok(store)
     }
 
@@ -158,7 +175,7 @@ impl Join<'_> {
         let machine = self.machine;
         machine.disk.create_dirs(super::ETCD_DATA).map_err(|error| format!("{}: {error}", super::ETCD_DATA))?;
         let words = |why: String| format!("[etcd] {why}");
-        until(machine, self.timeouts.etcd, || {
+        until(machine, "kubeadm", self.timeouts.etcd, || {
             Box::pin(std::future::ready(store.announce(&self.name, self.at).map_err(words)))
         })
         .await?;
@@ -170,7 +187,7 @@ impl Join<'_> {
             .collect();
         manifests::etcd(machine, &self.cluster, (&self.name, self.at), &others)?;
         machine.console.say("kubeadm", "[etcd] Waiting for the new etcd member to join the cluster");
-        until(machine, self.timeouts.etcd, || {
+        until(machine, "kubeadm", self.timeouts.etcd, || {
             Box::pin(std::future::ready(store.promote(&self.name).map_err(words)))
         })
         .await
@@ -201,7 +218,7 @@ impl Join<'_> {
         if self.skips("kubelet-wait-bootstrap") {
             return Ok(());
         }
-        until(self.machine, self.timeouts.bootstrap, || {
+        until(self.machine, "kubeadm", self.timeouts.bootstrap, || {
             let there = load_kubeconfig(self.machine, "kubelet");
             Box::pin(std::future::ready(there.map(drop).map_err(|why| format!("[kubelet-wait-bootstrap] {why}"))))
         })

@@ -37,7 +37,10 @@ pub(super) async fn run(machine: &Arc<Machine>, path: &str, process: &Process) -
     let text = read(machine, &arguments.config)?;
     let config: Value = serde_saphyr::from_str(&text).unwrap_or_default();
     if config["kind"] != "KubeletConfiguration" {
-        return Err(format!("failed to load kubelet config file {}: it holds no KubeletConfiguration", arguments.config));
+        return Err(format!(
+            "failed to load kubelet config file {}: it holds no KubeletConfiguration",
+            arguments.config
+        ));
     }
     schema::check(&config).map_err(|why| format!("failed to load kubelet config file {KUBELET_CONFIG}: {why}"))?;
     if !machine::is_active(machine, containerd::UNIT) {
@@ -93,11 +96,13 @@ async fn member(machine: &Arc<Machine>, arguments: &Arguments, version: String) 
 
 /// As whom it asks: what it has, or what it is given for its bootstrap token.
 async fn identity(machine: &Arc<Machine>, arguments: &Arguments) -> Result<Kubeconfig, String> {
-    if machine.disk.exists(&arguments.kubeconfig) {
-        let text = read(machine, &arguments.kubeconfig)?;
-        return Kubeconfig::parse(&text).map_err(|why| format!("{}: {why}", arguments.kubeconfig));
-    }
-    let path = arguments.bootstrap.as_ref().ok_or("there is no kubeconfig and no bootstrap kubeconfig is named")?;
+    let own = read(machine, &arguments.kubeconfig).and_then(|text| Kubeconfig::parse(&text));
+    let why = match own {
+        Ok(own) => return Ok(own),
+        Err(why) => format!("{}: {why}", arguments.kubeconfig),
+    };
+    // One that cannot be used is as good as none, if it can ask for another.
+    let path = arguments.bootstrap.as_ref().filter(|path| machine.disk.exists(path)).ok_or(why)?;
     let bootstrap = Kubeconfig::parse(&read(machine, path)?).map_err(|why| format!("{path}: {why}"))?;
     let caller = bootstrap.caller(machine.connector())?;
     let user = format!("system:node:{}", arguments.name);
@@ -113,7 +118,7 @@ async fn identity(machine: &Arc<Machine>, arguments: &Arguments) -> Result<Kubec
     let made = caller.call(Method::POST, &requests, Some(&object)).await.map_err(|error| failed(error.why))?;
     let name = made["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let mine = format!("{requests}/{name}");
-    let certificate = super::until(machine, std::time::Duration::from_secs(60), || {
+    let certificate = super::until(machine, "kubelet", std::time::Duration::from_secs(60), || {
         Box::pin(async {
             let now = caller.call(Method::GET, &mine, None).await.map_err(|error| error.why)?;
             let signed = now["status"]["certificate"].as_str().and_then(|text| STANDARD.decode(text).ok());

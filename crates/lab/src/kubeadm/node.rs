@@ -45,11 +45,8 @@ pub(super) async fn start_kubelet(
         arguments.push(format!("--hostname-override={name}"));
     }
     if !registration.taints.is_empty() {
-        let taints: Vec<String> = registration
-            .taints
-            .iter()
-            .map(|taint| format!("{}={}:{}", taint.key, taint.value, taint.effect))
-            .collect();
+        let taints: Vec<String> =
+            registration.taints.iter().map(|taint| format!("{}={}:{}", taint.key, taint.value, taint.effect)).collect();
         arguments.push(format!("--register-with-taints={}", taints.join(",")));
     }
     arguments.extend(registration.arguments.iter().map(|(name, value)| format!("--{name}={value}")));
@@ -57,7 +54,7 @@ pub(super) async fn start_kubelet(
     write(machine, "/var/lib/kubelet/kubeadm-flags.env", &line, 0o644)?;
     machine::reload(machine);
     machine::restart(machine, "kubelet.service").await.map_err(|why| format!("[kubelet-start] {why}"))?;
-    until(machine, timeouts.kubelet, || {
+    until(machine, "kubeadm", timeouts.kubelet, || {
         let runs = machine::is_active(machine, "kubelet.service");
         let why = "[kubelet-check] The kubelet is not healthy: http://127.0.0.1:10248/healthz: connection refused";
         Box::pin(std::future::ready(if runs { Ok(()) } else { Err(why.to_owned()) }))
@@ -69,7 +66,7 @@ pub(super) async fn start_kubelet(
 pub(super) async fn wait_for_api(machine: &Machine, at: IpAddr, timeouts: Timeouts, user: &str) -> Result<(), String> {
     let config = load_kubeconfig(machine, user)?;
     let caller = config.with_server(local_server(at)).caller(machine.connector())?;
-    until(machine, timeouts.control_plane, || {
+    until(machine, "kubeadm", timeouts.control_plane, || {
         Box::pin(async {
             let answer = caller.call(http::Method::GET, "/api/v1/namespaces/kube-system", None).await;
             answer.map(drop).map_err(|failed| format!("[control-plane-check] kube-apiserver: {}", failed.why))

@@ -45,11 +45,19 @@ impl Preflight<'_> {
         if self.joins {
             for name in ["kubelet.conf", "bootstrap-kubelet.conf"] {
                 let path = format!("{KUBERNETES}/{name}");
-                must(&format!("FileAvailable--etc-kubernetes-{name}"), available(&path), &format!("{path} already exists"));
+                must(
+                    &format!("FileAvailable--etc-kubernetes-{name}"),
+                    available(&path),
+                    &format!("{path} already exists"),
+                );
             }
             if !self.is_server {
                 let path = "/etc/kubernetes/pki/ca.crt";
-                must("FileAvailable--etc-kubernetes-pki-ca.crt", available(path), "/etc/kubernetes/pki/ca.crt already exists");
+                must(
+                    "FileAvailable--etc-kubernetes-pki-ca.crt",
+                    available(path),
+                    "/etc/kubernetes/pki/ca.crt already exists",
+                );
             }
         }
         for image in self.images.iter().filter(|image| !containerd::has(machine, image)) {

@@ -113,7 +113,9 @@ pub(super) fn check(document: &Value) -> Result<(), String> {
     };
     let wanted = entry(wanted).and_then(|all| all.first()).copied().unwrap_or_default();
     if version != wanted {
-        return Err(format!("your configuration file uses \"{version}\" for {kind}; \"{wanted}\" is what is simulated"));
+        return Err(format!(
+            "your configuration file uses \"{version}\" for {kind}; \"{wanted}\" is what is simulated"
+        ));
     }
     walk(kind, kind, document)
 }

@@ -83,7 +83,7 @@ async fn once(place: &Place, name: &str, pod: &Value, stop: &CancellationToken) 
     let image = container["image"].as_str().unwrap_or_default();
     for image in [sandbox.as_str(), image] {
         if !containerd::has(machine, image) {
-            return Err(format!("failed to pull image \"{image}\": there is no registry in the lab"));
+            return Err(format!("failed to pull image {image}: there is no registry in the lab"));
         }
     }
     let command = texts(&container["command"]);

@@ -247,11 +247,8 @@ impl ApiServer {
                     object["spec"]["username"] = user.name.clone().into();
                     object["spec"]["groups"] = user.groups.clone().into();
                 }
-                let created = if asked.query("dryRun").is_empty() {
-                    objects.create(kind, namespace, object)?
-                } else {
-                    object
-                };
+                let created =
+                    if asked.query("dryRun").is_empty() { objects.create(kind, namespace, object)? } else { object };
                 Ok(self.shown(asked, kind, 201, created))
             }
             "update" => {

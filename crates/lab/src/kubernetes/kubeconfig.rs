@@ -100,9 +100,7 @@ impl Kubeconfig {
         let (trust, token) = match &self.user {
             Credentials::Nobody => (trust, None),
             Credentials::Token(token) => (trust, Some(token.clone())),
-            Credentials::Certificate(certificate, key) => {
-                (trust.with_identity(certificate.clone(), key.clone()), None)
-            }
+            Credentials::Certificate(certificate, key) => (trust.with_identity(certificate.clone(), key.clone()), None),
         };
         let client = HttpClient::builder(connector).trust(trust).build().map_err(|error| chain(&error))?;
         Ok(Caller::new(client, &self.server).with_token(token))

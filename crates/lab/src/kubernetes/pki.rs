@@ -170,5 +170,7 @@ fn alternative(name: &str) -> Result<SanType, String> {
         return Ok(SanType::IpAddress(address));
     }
     let name = name.to_owned();
-    Ok(SanType::DnsName(name.clone().try_into().map_err(|error| format!("the name `{name}` cannot be in a certificate: {error}"))?))
+    Ok(SanType::DnsName(
+        name.clone().try_into().map_err(|error| format!("the name `{name}` cannot be in a certificate: {error}"))?,
+    ))
 }

@@ -45,9 +45,7 @@ impl ExecLine {
         if program.ends_with('/') {
             return Err(format!("the program `{program}` is a folder"));
         }
-        if let Some(shell) =
-            bare.iter().find(|word| matches!(**word, ";" | "|" | ">" | "<" | ">>" | "&&" | "&"))
-        {
+        if let Some(shell) = bare.iter().find(|word| matches!(**word, ";" | "|" | ">" | "<" | ">>" | "&&" | "&")) {
             // systemd knows `;` between commands of a oneshot; nothing of ours uses it, and a pipe is always a mistake.
             return Err(format!("`{shell}` stands alone on the line: there is no shell here"));
         }

@@ -54,9 +54,7 @@ fn tar(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(), S
         let path = format!("{}/{}", folder.trim_end_matches('/'), entry.name);
         let done = match &entry.what {
             What::Folder if machine.disk.is_dir(&path) => Ok(()),
-            What::Folder => {
-                machine.disk.create_dirs(&path).and_then(|()| machine.disk.set_mode(&path, entry.mode))
-            }
+            What::Folder => machine.disk.create_dirs(&path).and_then(|()| machine.disk.set_mode(&path, entry.mode)),
             What::File(content) => {
                 machine.disk.keep_in_memory(&path);
                 // A file that is there is removed first, as tar does it.
@@ -72,9 +70,9 @@ fn tar(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(), S
 /// Whether a name, or a folder it is in, is what a pattern names, from any `/` on.
 fn is_excluded(name: &str, pattern: &str) -> bool {
     let starts = std::iter::once(0).chain(name.match_indices('/').map(|(at, _)| at + 1));
-    starts.into_iter().any(|at| {
-        name[at..].strip_prefix(pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    })
+    starts
+        .into_iter()
+        .any(|at| name[at..].strip_prefix(pattern).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 fn cp(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(), String> {

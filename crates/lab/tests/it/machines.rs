@@ -3,6 +3,10 @@
 
 mod api;
 mod cluster;
+mod kubeadm;
+mod kubeadm_power;
+mod kubeadm_support;
+mod kubeadm_user_data;
 mod kubectl;
 mod power;
 mod site;

@@ -10,6 +10,7 @@ mod kubeadm;
 mod kubernetes;
 mod preflight;
 mod random;
+mod releases;
 mod repair;
 mod scale;
 mod site;

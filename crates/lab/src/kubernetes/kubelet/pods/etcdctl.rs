@@ -69,7 +69,8 @@ fn identified(machine: &Machine, container: &Container, files: &[String; 3]) -> 
     };
     let [authority, certificate, key] = [read(&files[0])?, read(&files[1])?, read(&files[2])?];
     let own = machine.disk.read_text("/etc/kubernetes/pki/etcd/ca.crt").unwrap_or_default();
-    let unknown = || "Error: tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned();
+    let unknown =
+        || "Error: tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned();
     let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| unknown());
     let (authority_der, certificate) = (der(&authority)?, der(&certificate)?);
     let parse = |der| x509_parser::parse_x509_certificate(der).map(|(_, parsed)| parsed).map_err(|_| unknown());
