@@ -194,6 +194,7 @@ fn a_start_is_taken_up_again_and_a_member_of_etcd_is_never_cleared() {
             // Nobody is a member of etcd before what was prepared is on the disk, and nothing is joined before that.
             assert!(join.contains("--skip-phases etcd-join,") && join.trim_end().ends_with("/usr/bin/sync"), "{join}");
             assert!(!join.contains("/var/lib/ferrogate-node/joined\nExecStart"), "{join}");
+            assert!(join.contains("\nExecStart=-/usr/bin/chattr +S /etc/kubernetes/manifests\n"), "{join}");
         }
         let membership = unit("ferrogate-kubeadm");
         assert!(membership.contains("\nRestart=on-failure\n") && membership.contains("\nStartLimitIntervalSec=0\n"));

@@ -26,6 +26,8 @@ const READY: &str = "/var/lib/ferrogate-node/ready";
 const MEMBER: &str = "/var/lib/etcd/member";
 /// The phases by which a further server becomes a member of etcd, and those after them.
 const AFTER_ETCD: &str = "etcd-join,kubelet-wait-bootstrap,control-plane-join,wait-control-plane";
+/// What the kubelet runs by itself.
+const STATIC_PODS: &str = "/etc/kubernetes/manifests";
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const KUBEADM: &str = "/usr/local/bin/kubeadm";
 
@@ -192,6 +194,10 @@ fn join(role: &Role) -> Unit {
             unit = unit.exec(SYNC);
         }
         Role::Server(_) => {
+            // What is written there is on the disk at once. kubeadm writes etcd's manifest between making this server a
+            // member and giving it its vote; if it were lost, the others could wait for that vote for ever.
+            unit = unit.exec(["/usr/bin/install", "-d", "-m", "0700", STATIC_PODS]);
+            unit = unit.exec(["-/usr/bin/chattr", "+S", STATIC_PODS]);
             return unit.exec([KUBEADM, "join", "--config", CONFIG, "--skip-phases", AFTER_ETCD]).exec(SYNC);
         }
         Role::Agent(_) => {}
