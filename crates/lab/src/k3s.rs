@@ -10,7 +10,10 @@ mod server;
 pub(crate) mod supervisor;
 
 use crate::{
-    kubernetes::{caller::Caller, kubelet::Kubelet},
+    kubernetes::{
+        caller::Caller,
+        kubelet::{Kubelet, pods::mirror::OwnPods},
+    },
     machine::{Exit, Machine, Process},
 };
 use config::{Config, Role};
@@ -127,6 +130,7 @@ async fn run_kubelet(
         images: IMAGES,
         networks: None,
         source: "k3s",
+        own: OwnPods::default(),
         provider: Some(provider),
         annotations,
         labels,

@@ -29,7 +29,7 @@ pub(crate) use {
     console::Console,
     coreutils::hex,
     disk::Disk,
-    files::empty,
+    files::{empty, not_synced},
     kernel::setting,
     process::{Exit, Process},
     systemd::{is_active, reload, restart, stop},

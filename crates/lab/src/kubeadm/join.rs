@@ -69,9 +69,9 @@ pub(super) async fn run(machine: &Arc<Machine>, version: &str, flags: &Flags) ->
     let join =
         Join { machine, name, at, registration, timeouts, skipped: &flags.skipped, discovered, cluster, kubelet };
     if is_server {
-        join.server(&caller).await?
+        join.server(&caller).await?;
     } else {
-        join.agent(&caller).await?
+        join.agent(&caller).await?;
     }
     machine.console.say("kubeadm", "This node has joined the cluster");
     Ok(())
@@ -190,7 +190,9 @@ impl Join<'_> {
         until(machine, "kubeadm", self.timeouts.etcd, || {
             Box::pin(std::future::ready(store.promote(&self.name).map_err(words)))
         })
-        .await
+        .await?;
+        machine.console.say("kubeadm", format!("[etcd] Promoted the member {} to a voting member", self.name));
+        Ok(())
     }
 
     async fn start_kubelet(&self, caller: &Caller, server: String) -> Result<(), String> {

@@ -1,11 +1,15 @@
 //! The program `kubelet`: the static pods of its folder at once, and the node's part in its cluster when it has a
 //! certificate, which it asks for by itself.
 
-use super::{KUBELET_CONFIG, KUBERNETES, containerd, read, schema, static_pods, version_of, write};
+use super::{
+    KUBELET_CONFIG, KUBERNETES, containerd, read, schema,
+    static_pods::{self, Place},
+    version_of, write,
+};
 use crate::{
     kubernetes::{
         kubeconfig::{Credentials, Kubeconfig},
-        kubelet::Kubelet,
+        kubelet::{Kubelet, pods::mirror::OwnPods},
         pki,
         rbac::{CERTIFICATES, NODES},
         registration::{Taint, check_label},
@@ -53,15 +57,22 @@ pub(super) async fn run(machine: &Arc<Machine>, path: &str, process: &Process) -
     let version = version_of(machine, path);
     machine.console.say("kubelet", format!("starting kubelet {version}, node {}", arguments.name));
     let folder = config["staticPodPath"].as_str().unwrap_or_default().to_owned();
-    let pods = static_pods::run(Arc::clone(machine), folder, arguments.name.clone(), arguments.address);
+    let own = OwnPods::default();
+    let place = Place {
+        machine: Arc::clone(machine),
+        node: arguments.name.clone(),
+        address: arguments.address,
+        own: own.clone(),
+    };
+    let pods = static_pods::run(place, folder);
     tokio::select! {
         () = pods => Err("the static pods ended".into()),
-        ended = member(machine, &arguments, version) => ended,
+        ended = member(machine, &arguments, version, own) => ended,
     }
 }
 
 /// The node's part in its cluster.
-async fn member(machine: &Arc<Machine>, arguments: &Arguments, version: String) -> Result<(), String> {
+async fn member(machine: &Arc<Machine>, arguments: &Arguments, version: String, own: OwnPods) -> Result<(), String> {
     let timing = machine.site.options.timing;
     let mut said = String::new();
     let kubeconfig = loop {
@@ -84,6 +95,7 @@ async fn member(machine: &Arc<Machine>, arguments: &Arguments, version: String) 
         images: containerd::IMAGES,
         networks: Some(NETWORKS),
         source: "kubelet",
+        own,
         provider: None,
         annotations: Vec::new(),
         labels: arguments.labels.clone(),

@@ -5,6 +5,7 @@ use crate::{
     kubernetes::kubelet::pods::{
         BuiltIn,
         container::{environment, texts},
+        mirror::OwnPods,
         volumes,
     },
     machine::Machine,
@@ -21,6 +22,7 @@ pub(super) struct Place {
     pub(super) machine: Arc<Machine>,
     pub(super) node: String,
     pub(super) address: IpAddr,
+    pub(super) own: OwnPods,
 }
 
 struct Running {
@@ -37,14 +39,19 @@ impl Drop for Running {
 }
 
 /// Makes what runs agree with the folder, for as long as this is polled.
-pub(super) async fn run(machine: Arc<Machine>, folder: String, node: String, address: IpAddr) {
-    let place = Place { machine, node, address };
+pub(super) async fn run(place: Place, folder: String) {
     let mut running: BTreeMap<String, Running> = BTreeMap::new();
     loop {
         let disk = &place.machine.disk;
         let names = disk.list(&folder);
         let read = |name: &String| disk.read(&format!("{folder}/{name}")).ok();
-        running.retain(|name, pod| read(name).as_ref() == Some(&pod.manifest));
+        running.retain(|name, pod| {
+            let stays = read(name).as_ref() == Some(&pod.manifest);
+            if !stays {
+                place.own.remove(name);
+            }
+            stays
+        });
         for name in names.iter().filter(|name| name.ends_with(".yaml")) {
             let (false, Some(manifest)) = (running.contains_key(name), read(name)) else { continue };
             let stop = CancellationToken::new();
@@ -65,6 +72,7 @@ async fn pod(place: Place, file: String, manifest: Vec<u8>, stop: CancellationTo
         return;
     }
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    place.own.put(&file, pod.clone());
     let mut restarts = 0;
     loop {
         let why = Box::pin(once(&place, name, &pod, &stop)).await.err();

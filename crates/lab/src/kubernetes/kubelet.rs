@@ -7,6 +7,7 @@ mod probe;
 use super::{Timing, caller::Caller, objects, registration::Taint};
 use crate::machine::Machine;
 use http::Method;
+use pods::mirror::OwnPods;
 use serde_json::{Value, json};
 use std::{net::IpAddr, sync::Arc};
 
@@ -24,6 +25,8 @@ pub(crate) struct Kubelet {
     pub(crate) networks: Option<&'static str>,
     /// What the console calls it.
     pub(crate) source: &'static str,
+    /// What it runs without being told by the API.
+    pub(crate) own: OwnPods,
     pub(crate) provider: Option<String>,
     pub(crate) annotations: Vec<(String, String)>,
     pub(crate) labels: Vec<(String, String)>,
@@ -77,7 +80,9 @@ impl Kubelet {
         self.heartbeat().await?;
         let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}", self.name);
         let list = self.caller.call(Method::GET, &path, None).await.map_err(|failed| failed.why)?;
-        pods.sync(list["items"].as_array().map(Vec::as_slice).unwrap_or_default()).await;
+        let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        pods.sync(items).await;
+        pods::mirror::round(self, &self.own, items).await;
         let endpoints = self.caller.call(Method::GET, "/api/v1/namespaces/default/endpoints/kubernetes", None).await;
         if let Ok(endpoints) = endpoints {
             let addresses = endpoints["subsets"][0]["addresses"].as_array().into_iter().flatten();

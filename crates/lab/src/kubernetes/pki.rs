@@ -54,7 +54,7 @@ impl Authority {
 
     /// The client certificate that was asked for by a node of this group.
     pub(crate) fn sign(&self, request_pem: &str, group: &str, now: Timestamp) -> Result<String, String> {
-        let mut request = CertificateSigningRequestParams::from_pem(request_pem).map_err(says)?;
+        let mut request = CertificateSigningRequestParams::from_pem(request_pem).map_err(|error| error.to_string())?;
         let subject = request.params.distinguished_name.clone();
         let name = match subject.get(&DnType::CommonName) {
             Some(DnValue::Utf8String(name)) if name.starts_with("system:node:") => name.clone(),
@@ -66,26 +66,26 @@ impl Authority {
         }
         request.params = wanted;
         request.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        Ok(request.signed_by(&self.issuer()?).map_err(says)?.pem())
+        Ok(request.signed_by(&self.issuer()?).map_err(|error| error.to_string())?.pem())
     }
 
     fn issue(&self, params: &CertificateParams) -> Result<(String, String), String> {
-        let key = KeyPair::generate().map_err(says)?;
-        let certificate = params.signed_by(&key, &self.issuer()?).map_err(says)?;
+        let key = KeyPair::generate().map_err(|error| error.to_string())?;
+        let certificate = params.signed_by(&key, &self.issuer()?).map_err(|error| error.to_string())?;
         Ok((certificate.pem(), key.serialize_pem()))
     }
 
     fn issuer(&self) -> Result<Issuer<'static, KeyPair>, String> {
-        let key = KeyPair::from_pem(&self.key_pem).map_err(says)?;
-        Issuer::from_ca_cert_pem(&self.certificate_pem, key).map_err(says)
+        let key = KeyPair::from_pem(&self.key_pem).map_err(|error| error.to_string())?;
+        Issuer::from_ca_cert_pem(&self.certificate_pem, key).map_err(|error| error.to_string())
     }
 }
 
 /// A request for a client certificate of this user of this group, and its key, as PEM.
 pub(crate) fn request(user: &str, group: &str, now: Timestamp) -> Result<(String, String), String> {
-    let key = KeyPair::generate().map_err(says)?;
-    let request = params(user, &[group], now)?.serialize_request(&key).map_err(says)?;
-    Ok((request.pem().map_err(says)?, key.serialize_pem()))
+    let key = KeyPair::generate().map_err(|error| error.to_string())?;
+    let request = params(user, &[group], now)?.serialize_request(&key).map_err(|error| error.to_string())?;
+    Ok((request.pem().map_err(|error| error.to_string())?, key.serialize_pem()))
 }
 
 /// TLS settings for an API: a serving certificate, clients checked against the client authorities; a client without a
@@ -111,10 +111,6 @@ pub(crate) fn tls(chain_pem: &str, key_pem: &str, client_ca_pem: &str) -> Result
         .map_err(|error| format!("serving certificate: {error}"))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
-}
-
-fn says(error: rcgen::Error) -> String {
-    error.to_string()
 }
 
 /// Whether a certificate and a key can be read and belong together.

@@ -1,4 +1,4 @@
-//! The programs of the stock image that work on whole trees of files: `tar`, `cp`, `rm`.
+//! The programs of the stock image that work on whole trees of files: `tar`, `cp`, `rm`, `chattr`.
 
 use super::{
     Machine,
@@ -13,6 +13,7 @@ pub(super) fn run(machine: &Machine, name: &str, process: &Process) -> Exit {
     let result = match name {
         "tar" => tar(machine, process, &arguments),
         "cp" => cp(machine, process, &arguments),
+        "chattr" => chattr(machine, process, &arguments),
         _ => rm(machine, process, &arguments),
     };
     match result {
@@ -114,6 +115,27 @@ fn copy(machine: &Machine, from: &str, to: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The folders whose files are written through to the disk, one a line.
+const SYNCHRONOUS: &str = "/.synchronous";
+
+fn chattr(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(), String> {
+    let ["+S", folder] = arguments else { return Err("only +S for a folder is simulated".into()) };
+    let folder = process.path(folder);
+    if !machine.disk.is_dir(&folder) {
+        return Err(format!("No such file or directory while trying to stat {folder}"));
+    }
+    machine.disk.append(SYNCHRONOUS, format!("{folder}\n").as_bytes(), 0o600).map_err(said(SYNCHRONOUS))
+}
+
+/// A program wrote a file and did not see to its being on the disk; it is there at once where its folder says so.
+pub(crate) fn not_synced(machine: &Machine, path: &str) {
+    let folders = machine.disk.read_text(SYNCHRONOUS).unwrap_or_default();
+    let inside = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    if !folders.lines().any(inside) {
+        machine.disk.keep_in_memory(path);
+    }
+}
+
 fn rm(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(), String> {
     let (mut recursive, mut force, mut names) = (false, false, Vec::new());
     for argument in arguments {
@@ -199,5 +221,20 @@ mod tests {
         machine.disk.symlink("/seed", "/etc/kubernetes/link").unwrap();
         assert_eq!(run_line(&machine, "rm --recursive --force /etc/kubernetes"), Exit::SUCCESS);
         assert!(!machine.disk.exists("/etc/kubernetes") && machine.disk.exists("/seed/pki/ca.key"));
+    }
+
+    #[tokio::test]
+    async fn what_is_written_into_a_synchronous_folder_survives_a_power_cut() {
+        let machine = testing::machine("node01");
+        machine.disk.create_dirs("/etc/safe").unwrap();
+        assert_eq!(run_line(&machine, "chattr +S /etc/safe"), Exit::SUCCESS);
+        assert_eq!(run_line(&machine, "chattr +i /etc/safe").code, 1);
+        for path in ["/etc/safe/a", "/etc/safer"] {
+            machine.disk.write(path, b"x", 0o644).unwrap();
+            not_synced(&machine, path);
+        }
+        machine.disk.lose_memory();
+        let size = |path: &str| machine.disk.stat(path).unwrap().0;
+        assert_eq!((size("/etc/safe/a"), size("/etc/safer")), (1, 0));
     }
 }

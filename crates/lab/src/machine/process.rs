@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 /// Where programs are looked for that are named without a path, as systemd and cloud-init do.
 const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// Programs of the stock image that are simulated.
-const STOCK: [&str; 14] = [
+const STOCK: [&str; 15] = [
     "curl",
     "sha256sum",
     "install",
@@ -24,6 +24,7 @@ const STOCK: [&str; 14] = [
     "cp",
     "rm",
     "find",
+    "chattr",
 ];
 /// Where the stock image has its programs (`/bin` and `/sbin` are links).
 const STOCK_FOLDERS: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
@@ -164,7 +165,7 @@ async fn dispatch(machine: &Arc<Machine>, program: &str, process: Process) -> Ex
             "curl" => curl::run(machine, &process).await,
             "systemctl" => systemctl::run(machine, &process).await,
             "find" => find::run(machine, &process).await,
-            "tar" | "cp" | "rm" => files::run(machine, &name, &process),
+            "tar" | "cp" | "rm" | "chattr" => files::run(machine, &name, &process),
             _ => coreutils::run(machine, &name, &process),
         },
     }

@@ -3,6 +3,7 @@
 
 mod api;
 mod cluster;
+mod either;
 mod kubeadm;
 mod kubeadm_power;
 mod kubeadm_support;

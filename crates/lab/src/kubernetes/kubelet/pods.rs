@@ -3,6 +3,7 @@
 mod built_in;
 pub(crate) mod container;
 mod etcdctl;
+pub(crate) mod mirror;
 mod virtual_address;
 pub(crate) mod volumes;
 
@@ -87,7 +88,7 @@ impl Pods {
 /// Whether a pod has run to its end, or is only the shadow of one that the node runs by itself.
 fn is_over(pod: &Value) -> bool {
     let phase = pod["status"]["phase"].as_str().unwrap_or_default();
-    matches!(phase, "Succeeded" | "Failed") || pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_string()
+    matches!(phase, "Succeeded" | "Failed") || pod["metadata"]["annotations"][mirror::MIRROR].is_string()
 }
 
 /// The pod's own path in the API.

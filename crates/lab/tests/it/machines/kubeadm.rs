@@ -28,6 +28,13 @@ async fn one_server_and_its_workers_become_a_cluster() {
         })
         .await;
     }
+    // What a server runs by itself shows, and goes nowhere.
+    let pods = kube.get("/api/v1/namespaces/kube-system/pods").await.unwrap();
+    let names: Vec<&str> =
+        pods["items"].as_array().unwrap().iter().filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
+    for name in ["etcd-cp-0", "kube-apiserver-cp-0", "kube-controller-manager-cp-0", "kube-scheduler-cp-0"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
     // Nothing of kubeadm's own token lasts.
     let secrets = kube.get("/api/v1/namespaces/kube-system/secrets").await.unwrap();
     let lasting = secrets["items"].as_array().unwrap().iter().filter(|secret| secret["data"]["expiration"].is_null());

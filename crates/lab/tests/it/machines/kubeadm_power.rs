@@ -9,7 +9,10 @@ use ferrogate_provision::{Kind, Role};
 use http::Method;
 
 const JOIN: &str = "/etc/systemd/system/ferrogate-join.service";
+const RESET: &str = "/etc/systemd/system/ferrogate-reset.service";
+const RESUME: &str = "/etc/systemd/system/ferrogate-resume.service";
 const NODE: &str = "/etc/systemd/system/ferrogate-node.service";
+const MEMBERSHIP: &str = "/etc/systemd/system/ferrogate-kubeadm.service";
 const STARTED: &str = "Started ferrogate-kubeadm.service";
 
 #[tokio::test(start_paused = true)]
@@ -34,18 +37,39 @@ async fn a_first_server_goes_on_where_it_was_cut_off_whenever_that_was() {
 async fn a_further_server_that_is_cut_off_as_a_member_of_etcd_is_finished_at_its_next_boot() {
     let cluster = Cluster::memory(Kind::Tenant).await;
     let (_, address, kube) = cluster.first().await;
-    let (machine, _) = cluster.deploy("cp-1", &Role::Server(address)).await;
-    cluster.bench.until_said(&machine, "member cp-1 is up").await;
+    // With its vote, and before it has one.
+    for (name, words) in [("cp-1", "[etcd] Promoted the member cp-1"), ("cp-2", "member cp-2 is up")] {
+        let (machine, _) = cluster.deploy(name, &Role::Server(address)).await;
+        cluster.bench.until_said(&machine, words).await;
+        cluster.bench.lab.machines().power_cut(&machine).await;
+        let console = cluster.bench.console(&machine).await;
+        assert!(!console.contains(STARTED), "it was too fast to be cut off: {console}");
+        let root = cluster.bench.lab.machines().root(&machine).unwrap();
+        assert!(root.join("var/lib/etcd/member").exists());
+        cluster.bench.maas.power_on(&machine, None).await.unwrap();
+        cluster.bench.until_said(&machine, STARTED).await;
+        let console = cluster.bench.console(&machine).await;
+        assert!(
+            console.contains("ferrogate-join.service skipped: condition ConditionPathExists=!/var/lib/etcd/member")
+        );
+    }
+    kube.until_ready(&["cp-0", "cp-1", "cp-2"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_server_whose_manifest_of_etcd_is_lost_takes_the_majority_with_it() {
+    let cluster = Cluster::memory(Kind::Tenant).await;
+    let (_, address, kube) = cluster.first().await;
+    let (machine, _) = cluster
+        .deploy_changed("cp-1", &Role::Server(address), |config| {
+            replace(config, JOIN, "ExecStart=-/usr/bin/chattr +S /etc/kubernetes/manifests\n", "");
+        })
+        .await;
+    cluster.bench.until_said(&machine, "[etcd] Promoted the member cp-1").await;
     cluster.bench.lab.machines().power_cut(&machine).await;
-    let console = cluster.bench.console(&machine).await;
-    assert!(!console.contains(STARTED), "it was too fast to be cut off: {console}");
-    let root = cluster.bench.lab.machines().root(&machine).unwrap();
-    assert!(root.join("var/lib/etcd/member").exists());
     cluster.bench.maas.power_on(&machine, None).await.unwrap();
-    cluster.bench.until_said(&machine, STARTED).await;
-    kube.until_ready(&["cp-0", "cp-1"]).await;
-    let console = cluster.bench.console(&machine).await;
-    assert!(console.contains("ferrogate-join.service skipped: condition ConditionPathExists=!/var/lib/etcd/member"));
+    cluster.bench.until_said(&machine, "please check config file etcd.yaml: it holds no Pod").await;
+    assert_eq!(kube.send(Method::GET, "/readyz", &[], None).await.unwrap().0, 500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,6 +134,60 @@ async fn a_server_stays_a_member_of_etcd_when_its_node_is_deleted() {
     eventually("no majority", async || match kube.send(Method::GET, "/readyz", &[], None).await? {
         (500, _) => Ok(()),
         other => Err(format!("{other:?}")),
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_of_etcd_that_joins_from_the_beginning_is_refused() {
+    let cluster = Cluster::memory(Kind::Tenant).await;
+    let (_, address, kube) = cluster.first().await;
+    let (machine, _) = cluster
+        .deploy_changed("cp-1", &Role::Server(address), |config| {
+            replace(config, JOIN, "ConditionPathExists=!/var/lib/etcd/member\n", "");
+            // It never counts as joined.
+            replace(
+                config,
+                RESUME,
+                "/dev/null /var/lib/ferrogate-node/joined",
+                "/dev/null /var/lib/ferrogate-node/other",
+            );
+        })
+        .await;
+    kube.until_ready(&["cp-0", "cp-1"]).await;
+    cluster.bench.lab.machines().power_cut(&machine).await;
+    cluster.bench.maas.power_on(&machine, None).await.unwrap();
+    let words = "a Node with name \"cp-1\" and status \"Ready\" already exists in the cluster";
+    cluster.bench.until_said(&machine, words).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_that_is_not_held_back_empties_etcd_whatever_is_in_it() {
+    let cluster = Cluster::memory(Kind::Tenant).await;
+    let (machine, address) = cluster
+        .deploy_changed("cp-0", &Role::FirstServer, |config| {
+            replace(config, RESET, "ConditionPathExists=!/var/lib/etcd/member\n", "");
+            replace(config, RESET, " --skip-phases remove-etcd-member", "");
+            for (unit, mark) in [(JOIN, "joined"), (MEMBERSHIP, "ready")] {
+                let mark = format!("/dev/null /var/lib/ferrogate-node/{mark}");
+                replace(config, unit, &mark, "/dev/null /var/lib/ferrogate-node/other");
+            }
+        })
+        .await;
+    cluster.bench.until_said(&machine, STARTED).await;
+    let kube = cluster.bench.admin(address);
+    kube.until_ready(&["cp-0"]).await;
+    let map = serde_json::json!({"metadata": {"name": "kept"}});
+    let maps = "/api/v1/namespaces/default/configmaps";
+    assert_eq!(kube.send(Method::POST, maps, &[], Some(&map)).await.unwrap().0, 201);
+    cluster.bench.lab.machines().power_cut(&machine).await;
+    cluster.bench.maas.power_on(&machine, None).await.unwrap();
+    cluster.bench.until_said(&machine, "Deleted contents of the etcd data directory").await;
+    eventually("another cluster, without what was in the first", async || {
+        match kube.send(Method::GET, &format!("{maps}/kept"), &[], None).await? {
+            (404, _) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     })
     .await;
 }

@@ -60,6 +60,10 @@ async fn a_first_server_with_one_thing_wrong_never_comes_up_and_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn an_image_that_the_bundle_lacks_is_named() {
+    let flannel = "ghcr.io/flannel-io/flannel:v0.28.10";
+    let cluster = Cluster::with_bundle(Kind::Tenant, bundle_without(flannel)).await;
+    let (machine, _, _) = cluster.first().await;
+    cluster.bench.until_said(&machine, &format!("ErrImagePull: failed to pull image \"{flannel}\"")).await;
     for image in
         ["registry.k8s.io/etcd:3.6.8-0", "registry.k8s.io/coredns/coredns:v1.14.2", "registry.k8s.io/pause:3.10.2"]
     {
