@@ -38,7 +38,7 @@ pub(crate) struct DemoArgs {
 /// How machines become nodes.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Distribution {
-    /// k3s
+    /// One program holds everything
     #[default]
     K3s,
     /// Upstream Kubernetes, set up by kubeadm

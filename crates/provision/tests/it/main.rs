@@ -8,6 +8,7 @@ mod heal;
 mod kill;
 mod kubeadm;
 mod kubernetes;
+mod leaving;
 mod preflight;
 mod random;
 mod releases;
