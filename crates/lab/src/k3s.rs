@@ -129,6 +129,7 @@ async fn run_kubelet(
         version: node.version,
         images: IMAGES,
         networks: None,
+        learns: true,
         source: "k3s",
         own: OwnPods::default(),
         provider: Some(provider),

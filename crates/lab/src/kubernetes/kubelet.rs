@@ -23,6 +23,8 @@ pub(crate) struct Kubelet {
     pub(crate) images: &'static str,
     /// The folder without whose `.conflist` there is no network for pods; `None`: it is built in.
     pub(crate) networks: Option<&'static str>,
+    /// Whether it goes to other servers too, once it knows of them.
+    pub(crate) learns: bool,
     /// What the console calls it.
     pub(crate) source: &'static str,
     /// What it runs without being told by the API.
@@ -83,6 +85,9 @@ impl Kubelet {
         let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
         pods.sync(items).await;
         pods::mirror::round(self, &self.own, items).await;
+        if !self.learns {
+            return Ok(());
+        }
         let endpoints = self.caller.call(Method::GET, "/api/v1/namespaces/default/endpoints/kubernetes", None).await;
         if let Ok(endpoints) = endpoints {
             let addresses = endpoints["subsets"][0]["addresses"].as_array().into_iter().flatten();

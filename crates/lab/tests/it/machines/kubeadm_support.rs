@@ -64,7 +64,7 @@ impl Cluster {
     }
 
     fn on(bench: Bench, kind: Kind, bundle: Vec<u8>) -> Self {
-        let mut file = |name: &str, content: Vec<u8>| {
+        let file = |name: &str, content: Vec<u8>| {
             let sha256: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
             bench.files.lock().unwrap().insert(format!("/artifacts/{name}"), content);
             json!({"path": name, "sha256": sha256})

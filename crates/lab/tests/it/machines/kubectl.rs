@@ -34,6 +34,7 @@ async fn the_real_kubectl_lists_describes_labels_drains_and_deletes_with_kubeadm
     lists_describes_labels_drains_and_deletes(Distribution::Kubeadm).await;
 }
 
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 async fn lists_describes_labels_drains_and_deletes(distribution: Distribution) {
     if tokio::process::Command::new("kubectl").arg("--help").output().await.is_err() {
         println!("skipped: kubectl is not installed here");
