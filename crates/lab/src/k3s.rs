@@ -1,81 +1,37 @@
-//! The program `/usr/local/bin/k3s` of simulated machines: an API server over TLS that the real `kubectl` can use,
-//! controllers for nodes and DaemonSets, a kubelet, and the way by which nodes join.
-//!
-//! It is not Kubernetes: no scheduler, no admission, no networks, one container a pod. What it does answer it answers as
-//! Kubernetes does, and what k3s refuses to start with it refuses too.
+//! The program `/usr/local/bin/k3s` of simulated machines: [`crate::kubernetes`] in one process, and the way by which nodes
+//! join. What k3s refuses to start with it refuses too.
 
-mod caller;
 mod config;
-mod controllers;
-mod datastore;
-mod handler;
-mod images;
 mod join;
-mod kinds;
-mod kubelet;
 mod manifests;
-mod objects;
-mod patch;
 mod peek;
 mod pki;
-mod rbac;
-mod refusal;
-mod selector;
-mod serve;
 mod server;
-mod supervisor;
-mod table;
-mod watch;
+pub(crate) mod supervisor;
 
-pub(crate) use datastore::Datastores;
-
-use crate::machine::{Exit, Machine, Process};
-use caller::Caller;
+use crate::{
+    kubernetes::{
+        caller::Caller,
+        kubelet::{Kubelet, pods::mirror::OwnPods},
+    },
+    machine::{Exit, Machine, Process},
+};
 use config::{Config, Role};
 use ferrogate_model::fault::chain;
 use ferrogate_net::{HttpClient, Trust};
 use futures::future::BoxFuture;
 use join::{Joining, Token};
-use kubelet::Kubelet;
 use secrecy::SecretString;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-/// TCP port of the Kubernetes API.
-const API_PORT: u16 = 6443;
 /// Where the settings are.
 const CONFIG: &str = "/etc/rancher/k3s/config.yaml";
+/// Where image archives are imported from.
+const IMAGES: &str = "/var/lib/rancher/k3s/agent/images";
+/// Where a server keeps which cluster it is a member of.
+const MEMBER: &str = "/var/lib/rancher/k3s/server/db/etcd/member";
 /// What a binary without a version in it counts as.
 const UNKNOWN_VERSION: &str = "v0.0.0+k3s0";
-
-/// How fast Kubernetes does its rounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// How often a node renews its lease and looks for pods.
-    pub heartbeat: Duration,
-    /// How long a node may be silent before it counts as not ready.
-    pub grace: Duration,
-    /// How often controllers look at everything.
-    pub round: Duration,
-    /// The shortest pause before a container is started again; it doubles up to 32 times this.
-    pub restart: Duration,
-}
-
-impl Timing {
-    /// As in a real cluster: heartbeat 10 s, grace 50 s, restart after 10 s (the defaults of Kubernetes 1.34).
-    pub const REAL: Self = Self {
-        heartbeat: Duration::from_secs(10),
-        grace: Duration::from_secs(50),
-        round: Duration::from_secs(5),
-        restart: Duration::from_secs(10),
-    };
-    /// For demonstrations and tests on sockets.
-    pub const QUICK: Self = Self {
-        heartbeat: Duration::from_millis(400),
-        grace: Duration::from_secs(4),
-        round: Duration::from_millis(100),
-        restart: Duration::from_millis(500),
-    };
-}
 
 /// A file that stands for the k3s binary of a version, such as `v1.34.2+k3s1`: what a plane hands out to simulated
 /// machines. A real binary does as well; its version is found in it.
@@ -154,15 +110,32 @@ async fn run_kubelet(
 ) -> Result<std::convert::Infallible, String> {
     let trust = Trust::ca(ca_pem).with_identity(identity.0, identity.1);
     let client = HttpClient::builder(machine.connector()).trust(trust).build().map_err(|error| chain(&error))?;
+    let mut labels = vec![("node.kubernetes.io/instance-type".to_owned(), "k3s".to_owned())];
+    if is_server {
+        let roles = ["control-plane", "etcd", "master"];
+        labels.extend(roles.map(|role| (format!("node-role.kubernetes.io/{role}"), "true".to_owned())));
+    }
+    labels.extend(config.node_labels.iter().cloned());
+    let annotations = vec![
+        ("k3s.io/hostname".to_owned(), machine.hostname()),
+        ("k3s.io/internal-ip".to_owned(), node.address.to_string()),
+    ];
+    let provider = format!("k3s://{}", node.name);
     let kubelet = Arc::new(Kubelet {
         machine: Arc::clone(machine),
         caller: Caller::new(client, server),
         name: node.name,
         address: node.address,
         version: node.version,
-        labels: config.node_labels.clone(),
+        images: IMAGES,
+        networks: None,
+        learns: true,
+        source: "k3s",
+        own: OwnPods::default(),
+        provider: Some(provider),
+        annotations,
+        labels,
         taints: config.node_taints.clone(),
-        is_server,
         timing: machine.site.options.timing,
     });
     kubelet.run(registered).await;

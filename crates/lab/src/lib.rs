@@ -5,6 +5,7 @@
 //! over a [`ferrogate_net::Network`], so the same site lives on loopback sockets for the demo and in memory, on a paused
 //! clock, for tests.
 
+mod archive;
 pub mod artifacts;
 pub mod backend;
 pub mod control;
@@ -14,6 +15,8 @@ pub mod folder;
 pub mod hardware;
 pub mod host;
 pub mod k3s;
+pub mod kubeadm;
+pub mod kubernetes;
 pub mod kvm;
 pub mod maas;
 pub mod machine;

@@ -12,6 +12,9 @@ mod curl;
 mod disk;
 mod environment;
 mod exec_line;
+mod files;
+mod find;
+mod kernel;
 mod metadata;
 mod names;
 mod process;
@@ -26,13 +29,16 @@ pub(crate) use {
     console::Console,
     coreutils::hex,
     disk::Disk,
+    files::{empty, not_synced},
+    kernel::setting,
     process::{Exit, Process},
+    systemd::{is_active, reload, restart, stop},
 };
 
 use crate::{
     backend::{Backend, Boot, Power},
     dns::Zone,
-    k3s::{Datastores, Timing},
+    kubernetes::{Datastores, Timing, logs::Logs},
     programs::Programs,
 };
 use async_trait::async_trait;
@@ -84,6 +90,7 @@ pub struct SimulatedMachines {
 pub(crate) struct Site {
     pub(crate) options: SimulatedOptions,
     pub(crate) datastores: Datastores,
+    pub(crate) logs: Logs,
 }
 
 /// One machine's place in the rack.
@@ -138,7 +145,7 @@ impl SimulatedMachines {
     /// Machines that come into being when they are first switched on.
     #[must_use]
     pub fn new(options: SimulatedOptions) -> Arc<Self> {
-        let site = Arc::new(Site { options, datastores: Datastores::default() });
+        let site = Arc::new(Site { options, datastores: Datastores::default(), logs: Logs::default() });
         Arc::new(Self { site, slots: Mutex::default() })
     }
 
@@ -216,6 +223,7 @@ async fn run(machine: Arc<Machine>, cancel: CancellationToken) {
         boot.image,
         addresses.join(" ")
     ));
+    kernel::boot(&machine);
     systemd::boot(&machine);
     cloud_init::run(&machine, &cancel).await;
     machine.systemd.cloud_init_is_done();

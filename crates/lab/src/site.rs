@@ -2,7 +2,7 @@
 
 use crate::{
     dns::{DnsServer, Zone},
-    k3s::Timing,
+    kubernetes::Timing,
     maas::{Maas, Speed},
     machine::{SimulatedMachines, SimulatedOptions, SiteConnector},
     programs::{NoPrograms, Programs},

@@ -10,6 +10,7 @@ use ferrogate_lab::maas::Speed;
 use ferrogate_lab::{Lab, LabOptions};
 use ferrogate_model::fault;
 use ferrogate_model::proxy::ProxySettings;
+use ferrogate_model::release::DistributionKind;
 use ferrogate_net::{Direct, Trust};
 use ferrogate_plane::{Options, Running, Server};
 use std::collections::BTreeMap;
@@ -51,13 +52,13 @@ fn free_address() -> Result<SocketAddr> {
 
 impl Stage {
     /// Starts the plane and the site, and sets the plane up through its API.
-    pub(crate) async fn raise() -> Result<Self> {
+    pub(crate) async fn raise(distribution: DistributionKind) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("ferrogate-demo-")
             .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir()?;
         let mirror = folder.path().join("mirror");
-        let release = release::write(&mirror)?;
+        let release = release::write(&mirror, distribution)?;
         let image = release.gateway_image_ref.clone();
 
         let address = free_address()?;

@@ -9,7 +9,7 @@ use crate::{
     folder::Folder,
     hardware::{Rack, RackOptions},
     host::{HostError, Run, Tool},
-    k3s::Timing,
+    kubernetes::Timing,
     machine::{SimulatedMachines, SimulatedOptions},
     netns,
     programs::NoPrograms,

@@ -1,5 +1,6 @@
 //! `/etc/rancher/k3s/config.yaml`, read as k3s reads it: an unknown key or a wrong type ends the program.
 
+use crate::kubernetes::registration::{Taint, check_label};
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
@@ -31,14 +32,6 @@ pub(crate) struct Config {
     pub(crate) kubeconfig_mode: u32,
     /// Settings that must be the same on every server, in a fixed order, as text.
     pub(crate) critical: Vec<(String, String)>,
-}
-
-/// A taint as `key=value:Effect` writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Taint {
-    pub(crate) key: String,
-    pub(crate) value: String,
-    pub(crate) effect: String,
 }
 
 /// Keys that are valid and have no effect here, those of a server only marked so.
@@ -86,17 +79,6 @@ const CRITICAL: [&str; 12] = [
     "secrets-encryption",
     "service-cidr",
 ];
-/// Labels of Kubernetes' own domains that a node may give itself (the NodeRestriction plug-in and the kubelet's check).
-const OWN_LABELS: [&str; 7] = [
-    "kubernetes.io/hostname",
-    "kubernetes.io/arch",
-    "kubernetes.io/os",
-    "topology.kubernetes.io/zone",
-    "topology.kubernetes.io/region",
-    "node.kubernetes.io/instance-type",
-    "beta.kubernetes.io/instance-type",
-];
-
 impl Config {
     /// Reads the file's text.
     ///
@@ -206,46 +188,13 @@ impl Config {
             }
         }
         for (key, value) in &self.node_labels {
-            check_label(key, value)?;
+            check_label("node-label", key, value)?;
         }
         let overlap = self.cluster_cidr.contains(&self.service_cidr) || self.service_cidr.contains(&self.cluster_cidr);
         if overlap {
             return Err(format!("cluster-cidr {} overlaps service-cidr {}", self.cluster_cidr, self.service_cidr));
         }
         Ok(())
-    }
-}
-
-fn check_label(key: &str, value: &str) -> Result<(), String> {
-    let (domain, name) = key.split_once('/').unwrap_or(("", key));
-    let ours = |part: &str| {
-        let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-        part.len() <= 63 && part.chars().all(inner) && edge(part.chars().next()) && edge(part.chars().next_back())
-    };
-    if !ours(name) || !(value.is_empty() || ours(value)) {
-        return Err(format!("node-label: `{key}={value}` is not a valid label"));
-    }
-    let of_kubernetes = ["kubernetes.io", "k8s.io"].iter().any(|d| domain == *d || domain.ends_with(&format!(".{d}")));
-    let free = ["kubelet.kubernetes.io", "node.kubernetes.io"];
-    if of_kubernetes && !OWN_LABELS.contains(&key) && !free.contains(&domain) {
-        return Err(format!("unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: [{key}]"));
-    }
-    Ok(())
-}
-
-impl Taint {
-    fn parse(text: &str) -> Result<Self, String> {
-        let bad = || format!("invalid taint `{text}`; write key=value:Effect");
-        let (front, effect) = text.rsplit_once(':').ok_or_else(bad)?;
-        if !matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute") {
-            return Err(format!("invalid taint effect `{effect}` in `{text}`"));
-        }
-        let (key, value) = front.split_once('=').unwrap_or((front, ""));
-        if key.is_empty() {
-            return Err(bad());
-        }
-        Ok(Self { key: key.to_owned(), value: value.to_owned(), effect: effect.to_owned() })
     }
 }
 

@@ -1,10 +1,7 @@
 //! How a node becomes a member: it checks the server by the token's hash, and gets its certificates for the token.
 
-use super::{
-    datastore::Files,
-    supervisor::{NODE_NAME, NODE_PASSWORD},
-};
-use crate::machine::Machine;
+use super::supervisor::{NODE_NAME, NODE_PASSWORD};
+use crate::{kubernetes::datastore::Files, machine::Machine};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use ferrogate_model::fault::chain;

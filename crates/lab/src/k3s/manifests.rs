@@ -1,7 +1,9 @@
 //! The manifests folder of a server: what stands in it is applied.
 
-use super::{kinds::Kind, objects::Objects};
-use crate::machine::{Console, Disk};
+use crate::{
+    kubernetes::{kinds::Kind, objects::Objects},
+    machine::{Console, Disk},
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -1,14 +1,16 @@
-//! Certificates of a server: the authorities it is handed, and what it issues from them.
+//! The authorities that k3s is handed in `server/tls`.
 
-use super::datastore::Files;
-use crate::machine::Disk;
-use ferrogate_model::Timestamp;
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose, SanType,
+use crate::{
+    kubernetes::{
+        datastore::Files,
+        pki::{self, Authority},
+    },
+    machine::Disk,
 };
-use rustls::{RootCertStore, ServerConfig, crypto::ring::default_provider, server::WebPkiClientVerifier};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use ferrogate_model::Timestamp;
+use rustls::ServerConfig;
+use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
+use std::sync::Arc;
 
 /// Where k3s takes custom authorities from.
 pub(crate) const TLS: &str = "/var/lib/rancher/k3s/server/tls";
@@ -16,19 +18,12 @@ pub(crate) const TLS: &str = "/var/lib/rancher/k3s/server/tls";
 const AUTHORITIES: [&str; 5] = ["server-ca", "client-ca", "request-header-ca", "etcd/server-ca", "etcd/peer-ca"];
 /// The key that signs service-account tokens.
 const SERVICE_KEY: &str = "service.key";
-/// How long what a server issues is valid, as k3s's own: a year.
-const LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Clocks differ; certificates are valid a little before they are made.
-const BACKDATED: Duration = Duration::from_secs(3600);
 
 /// The authorities of a cluster, checked.
 #[derive(Clone)]
 pub(crate) struct Authorities {
-    /// The serving authority's file, as `/cacerts` answers it.
-    pub(crate) server_ca_pem: String,
-    server_ca_key: String,
-    client_ca_pem: String,
-    client_ca_key: String,
+    server: Authority,
+    client: Authority,
 }
 
 /// Reads the custom authorities from the disk and checks them, as files that a further server is handed too.
@@ -68,108 +63,31 @@ pub(crate) fn from_files(files: &Files, now: Timestamp) -> Result<Authorities, S
         let bytes = files.get(name).ok_or_else(|| format!("{name} is missing"))?;
         String::from_utf8(bytes.clone()).map_err(|_| format!("{name} is not text"))
     };
-    for authority in AUTHORITIES {
-        let (certificate, key) = (text(&format!("{authority}.crt"))?, text(&format!("{authority}.key"))?);
-        check(&certificate, &key, now).map_err(|why| format!("{authority}: {why}"))?;
+    let authority = |name: &str| {
+        Authority::new(text(&format!("{name}.crt"))?, text(&format!("{name}.key"))?, now)
+            .map_err(|why| format!("{name}: {why}"))
+    };
+    for name in AUTHORITIES {
+        authority(name)?;
     }
     PrivateKeyDer::from_pem_slice(text(SERVICE_KEY)?.as_bytes()).map_err(|error| format!("{SERVICE_KEY}: {error}"))?;
-    Ok(Authorities {
-        server_ca_pem: text("server-ca.crt")?,
-        server_ca_key: text("server-ca.key")?,
-        client_ca_pem: text("client-ca.crt")?,
-        client_ca_key: text("client-ca.key")?,
-    })
-}
-
-/// A certificate that may sign, its own key, and valid now.
-fn check(certificate: &str, key: &str, now: Timestamp) -> Result<(), String> {
-    let der =
-        CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|error| format!("certificate: {error}"))?;
-    let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|error| format!("certificate: {error}"))?;
-    let key = KeyPair::from_pem(key).map_err(|error| format!("key: {error}"))?;
-    if rcgen::PublicKeyData::subject_public_key_info(&key) != parsed.public_key().raw {
-        return Err("the key does not belong to the certificate".into());
-    }
-    if !parsed.is_ca() {
-        return Err("the certificate is not that of an authority (basicConstraints CA)".into());
-    }
-    let validity = parsed.validity();
-    if now.as_second() < validity.not_before.timestamp() || now.as_second() > validity.not_after.timestamp() {
-        return Err("the certificate is not valid now".into());
-    }
-    Ok(())
+    Ok(Authorities { server: authority("server-ca")?, client: authority("client-ca")? })
 }
 
 impl Authorities {
-    /// TLS settings for the API: a serving certificate for these names, clients checked against the client authority;
-    /// a client without a certificate may connect and is anonymous.
+    /// The serving authority's file, as `/cacerts` answers it.
+    pub(crate) fn server_ca_pem(&self) -> &str {
+        &self.server.certificate_pem
+    }
+
+    /// TLS settings for the API: a serving certificate for these names, clients checked against the client authority.
     pub(crate) fn serving(&self, names: &[String], now: Timestamp) -> Result<Arc<ServerConfig>, String> {
-        let mut params = params("kube-apiserver", &[], now)?;
-        params.subject_alt_names = names.iter().map(|name| alternative(name)).collect::<Result<_, _>>()?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let (certificate, key) = issue(&params, &self.server_ca_pem, &self.server_ca_key)?;
-        let mut chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|e| e.to_string())?];
-        chain.extend(CertificateDer::pem_slice_iter(self.server_ca_pem.as_bytes()).filter_map(Result::ok));
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| error.to_string())?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(self.client_ca_pem.as_bytes()).filter_map(Result::ok) {
-            roots.add(certificate).map_err(|error| format!("client-ca: {error}"))?;
-        }
-        let provider = Arc::new(default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .allow_unauthenticated()
-            .build()
-            .map_err(|error| format!("client-ca: {error}"))?;
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, key)
-            .map_err(|error| format!("serving certificate: {error}"))?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        let (certificate, key) = self.server.serving("kube-apiserver", names, now)?;
+        pki::tls(&[certificate.as_str(), self.server_ca_pem()].concat(), &key, &self.client.certificate_pem)
     }
 
     /// A client certificate and its key, as PEM.
     pub(crate) fn client(&self, user: &str, groups: &[&str], now: Timestamp) -> Result<(String, String), String> {
-        let mut params = params(user, groups, now)?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        issue(&params, &self.client_ca_pem, &self.client_ca_key)
+        self.client.client(user, groups, now)
     }
-}
-
-fn params(name: &str, groups: &[&str], now: Timestamp) -> Result<CertificateParams, String> {
-    let mut params = CertificateParams::default();
-    let mut subject = DistinguishedName::new();
-    subject.push(DnType::CommonName, name);
-    for group in groups {
-        subject.push(DnType::OrganizationName, *group);
-    }
-    params.distinguished_name = subject;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-    let edge = |at: Result<Timestamp, jiff::Error>| {
-        let at = at.map_err(|error| error.to_string())?;
-        std::time::UNIX_EPOCH
-            .checked_add(Duration::from_secs(at.as_second().unsigned_abs()))
-            .ok_or_else(|| "the time is out of range".to_owned())
-    };
-    params.not_before = edge(now.checked_sub(BACKDATED))?.into();
-    params.not_after = edge(now.checked_add(LIFETIME))?.into();
-    Ok(params)
-}
-
-fn alternative(name: &str) -> Result<SanType, String> {
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return Ok(SanType::IpAddress(address));
-    }
-    let name = name.to_owned();
-    Ok(SanType::DnsName(name.clone().try_into().map_err(|error| format!("tls-san `{name}`: {error}"))?))
-}
-
-fn issue(params: &CertificateParams, ca: &str, ca_key: &str) -> Result<(String, String), String> {
-    let says = |error: rcgen::Error| error.to_string();
-    let issuer = Issuer::from_ca_cert_pem(ca, KeyPair::from_pem(ca_key).map_err(says)?).map_err(says)?;
-    let key = KeyPair::generate().map_err(says)?;
-    let certificate = params.signed_by(&key, &issuer).map_err(says)?;
-    Ok((certificate.pem(), key.serialize_pem()))
 }

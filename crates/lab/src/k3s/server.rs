@@ -1,21 +1,27 @@
 //! A k3s server: authorities, datastore, API, controllers, manifests, and the kubelet beside them.
 
 use super::{
-    API_PORT, Node,
+    MEMBER, Node,
     config::Config,
-    controllers::{self, Controllers},
-    datastore::{Datastore, Member},
-    handler::ApiServer,
     join::{Joining, Token},
     manifests::Applied,
-    objects::Objects,
     pki::{self, Authorities},
-    rbac::MASTERS,
-    read_secret, retry, run_kubelet, serve,
-    supervisor::Tokens,
+    read_secret, retry, run_kubelet,
+    supervisor::{Supervisor, Tokens},
     token,
 };
-use crate::machine::{Machine, Process};
+use crate::{
+    kubernetes::{
+        API_PORT,
+        controllers::{self, Controllers},
+        datastore::{Datastore, Leaving, Member, Place},
+        handler::ApiServer,
+        objects::Objects,
+        rbac::{MASTERS, NODES},
+        serve,
+    },
+    machine::{Machine, Process},
+};
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{net::SocketAddr, sync::Arc};
@@ -37,7 +43,7 @@ pub(super) async fn run(
     node: Node,
     process: &Process,
 ) -> Result<std::convert::Infallible, String> {
-    let begun = begin(machine, config, &node.name).await?;
+    let begun = begin(machine, config, &node).await?;
     let store = Arc::clone(&begun.member.datastore);
     let address = SocketAddr::new(node.address, API_PORT);
     let url = format!("https://{address}");
@@ -52,12 +58,13 @@ pub(super) async fn run(
         .listen(address)
         .map_err(|error| format!("failed to listen on {address}: {error}"))?;
     write_kubeconfig(machine, config, &begun.authorities, &url)?;
-    let identity = begun.authorities.client(&format!("system:node:{}", node.name), &[super::rbac::NODES], now)?;
-    let ca_pem = begun.authorities.server_ca_pem.clone();
+    let identity = begun.authorities.client(&format!("system:node:{}", node.name), &[NODES], now)?;
+    let ca_pem = begun.authorities.server_ca_pem().to_owned();
     let server = Arc::new(ApiServer {
         store: Arc::clone(&store),
-        authorities: begun.authorities,
-        tokens: begun.tokens,
+        supervisor: Some(Supervisor { authorities: begun.authorities, tokens: begun.tokens }),
+        bootstrap_tokens: false,
+        logs: machine.site.logs.clone(),
         clock: Arc::clone(&machine.clock),
         version: node.version.clone(),
         address: address.to_string(),
@@ -81,7 +88,7 @@ pub(super) async fn run(
 }
 
 /// Starts a new cluster, continues as a member, or joins another server.
-async fn begin(machine: &Arc<Machine>, config: &Config, node: &str) -> Result<Begun, String> {
+async fn begin(machine: &Arc<Machine>, config: &Config, node: &Node) -> Result<Begun, String> {
     let datastores = &machine.site.datastores;
     let now = machine.clock.now();
     let member = datastores.of_disk(&machine.disk);
@@ -103,25 +110,29 @@ async fn begin(machine: &Arc<Machine>, config: &Config, node: &str) -> Result<Be
     let member = match member {
         Some((cluster, name)) => {
             let store = datastores.find(&cluster).ok_or("the datastore of this member does not exist any more")?;
-            datastores.join(&store, &machine.disk, &name, false)?
+            store.resume(&Place { node: &name, ..place(machine, node) })?
         }
         None => {
-            let store = datastores.create();
+            let store = datastores.create(Leaving::WithItsNode);
             store.set_bootstrap(files, config.critical.clone());
-            datastores.join(&store, &machine.disk, node, true)?
+            store.begin(&place(machine, node))?
         }
     };
     Ok(Begun { authorities, member, tokens })
 }
 
+fn place<'a>(machine: &'a Machine, node: &'a Node) -> Place<'a> {
+    Place { disk: &machine.disk, file: MEMBER, node: &node.name, address: node.address }
+}
+
 /// Joins the cluster of another server as a further member.
-async fn join(machine: &Arc<Machine>, config: &Config, url: &str, node: &str) -> Result<Begun, String> {
+async fn join(machine: &Arc<Machine>, config: &Config, url: &str, node: &Node) -> Result<Begun, String> {
     let attempt = || -> BoxFuture<'_, _> {
         Box::pin(async {
             let joining = Joining::begin(Arc::clone(machine), url, token(machine, config)?).await?;
             let bootstrap = joining.bootstrap(&config.critical).await?;
             // The kubelet's certificate is asked for only to have the node's password checked by the others.
-            joining.kubelet(node).await?;
+            joining.kubelet(&node.name).await?;
             Ok(bootstrap)
         })
     };
@@ -134,7 +145,7 @@ async fn join(machine: &Arc<Machine>, config: &Config, url: &str, node: &str) ->
     let authorities = pki::from_files(&bootstrap.files, machine.clock.now())?;
     let datastores = &machine.site.datastores;
     let store = datastores.find(&bootstrap.cluster).ok_or("the cluster to join does not exist any more")?;
-    let member = datastores.join(&store, &machine.disk, node, true)?;
+    let member = store.begin(&place(machine, node))?;
     machine.console.say("k3s", format!("joined {url} as a server"));
     let tokens = Tokens { server: token(machine, config)?.secret, agent: bootstrap.agent_token };
     Ok(Begun { authorities, member, tokens })
@@ -169,7 +180,7 @@ fn write_kubeconfig(machine: &Machine, config: &Config, authorities: &Authoritie
          server: {url}\ncontexts:\n- name: default\n  context:\n    cluster: default\n    user: default\n\
          current-context: default\nusers:\n- name: default\n  user:\n    client-certificate-data: {}\n    \
          client-key-data: {}\n",
-        encode(&authorities.server_ca_pem),
+        encode(authorities.server_ca_pem()),
         encode(&certificate),
         encode(&key)
     );

@@ -1,7 +1,8 @@
 //! What k3s servers answer beside the Kubernetes API: the authority's certificate for those who join, node certificates
 //! for the right token, and for further servers everything a server needs.
 
-use super::{
+use super::pki::Authorities;
+use crate::kubernetes::{
     handler::{Answer, ApiServer, json_answer, text_answer},
     kinds::Kind,
     rbac::NODES,
@@ -19,6 +20,12 @@ pub(super) const NODE_NAME: &str = "k3s-node-name";
 /// Header with the password that the node made for itself.
 pub(super) const NODE_PASSWORD: &str = "k3s-node-password";
 
+/// What a server hands out to those who join.
+pub(crate) struct Supervisor {
+    pub(super) authorities: Authorities,
+    pub(super) tokens: Tokens,
+}
+
 /// The secrets that let a node join.
 pub(super) struct Tokens {
     /// For servers; agents may use it too.
@@ -28,17 +35,18 @@ pub(super) struct Tokens {
 }
 
 /// The secret that keeps the hash of a node's password.
-pub(super) fn password_secret(node: &str) -> String {
+pub(crate) fn password_secret(node: &str) -> String {
     format!("{node}.node-password.k3s")
 }
 
 /// Answers a request that is not for Kubernetes itself; `None` for all others.
-pub(super) fn answer(server: &ApiServer, path: &str, headers: &HeaderMap, body: &Bytes) -> Option<Answer> {
+pub(crate) fn answer(server: &ApiServer, path: &str, headers: &HeaderMap, body: &Bytes) -> Option<Answer> {
+    let own = server.supervisor.as_ref()?;
     match path {
-        "/cacerts" => Some(text_answer(200, "text/plain", server.authorities.server_ca_pem.clone())),
+        "/cacerts" => Some(text_answer(200, "text/plain", own.authorities.server_ca_pem().to_owned())),
         "/ping" => Some(text_answer(200, "text/plain", "pong")),
-        "/v1-k3s/client-kubelet.crt" => Some(or_refusal(kubelet(server, headers))),
-        "/v1-k3s/server-bootstrap" => Some(or_refusal(bootstrap(server, headers, body))),
+        "/v1-k3s/client-kubelet.crt" => Some(or_refusal(kubelet(server, own, headers))),
+        "/v1-k3s/server-bootstrap" => Some(or_refusal(bootstrap(server, own, headers, body))),
         _ => None,
     }
 }
@@ -51,20 +59,20 @@ fn or_refusal(result: Result<Value, (u16, String)>) -> Answer {
 }
 
 /// Who the token says one is: `server` or `node`.
-fn authenticate(server: &ApiServer, headers: &HeaderMap) -> Option<&'static str> {
+fn authenticate(own: &Supervisor, headers: &HeaderMap) -> Option<&'static str> {
     let basic = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
     let pair = String::from_utf8(STANDARD.decode(basic).ok()?).ok()?;
     let (user, password) = pair.split_once(':')?;
     let is = |token: &SecretString| !password.is_empty() && token.expose_secret() == password;
     match user {
-        "server" => is(&server.tokens.server).then_some("server"),
-        "node" => (is(&server.tokens.agent) || is(&server.tokens.server)).then_some("node"),
+        "server" => is(&own.tokens.server).then_some("server"),
+        "node" => (is(&own.tokens.agent) || is(&own.tokens.server)).then_some("node"),
         _ => None,
     }
 }
 
-fn kubelet(server: &ApiServer, headers: &HeaderMap) -> Result<Value, (u16, String)> {
-    authenticate(server, headers).ok_or_else(|| (401, "401 Unauthorized".to_owned()))?;
+fn kubelet(server: &ApiServer, own: &Supervisor, headers: &HeaderMap) -> Result<Value, (u16, String)> {
+    authenticate(own, headers).ok_or_else(|| (401, "401 Unauthorized".to_owned()))?;
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (node, password) = (text(NODE_NAME), text(NODE_PASSWORD));
     if node.is_empty() || password.is_empty() {
@@ -78,7 +86,7 @@ fn kubelet(server: &ApiServer, headers: &HeaderMap) -> Result<Value, (u16, Strin
         );
         (403, words)
     })?;
-    let (certificate, key) = server
+    let (certificate, key) = own
         .authorities
         .client(&format!("system:node:{node}"), &[NODES], server.clock.now())
         .map_err(|why| (500, why))?;
@@ -103,8 +111,8 @@ fn check_password(server: &ApiServer, node: &str, password: &str) -> Result<(), 
 }
 
 /// Hands a further server the authorities and the cluster's id, if its settings are those of the others.
-fn bootstrap(server: &ApiServer, headers: &HeaderMap, body: &Bytes) -> Result<Value, (u16, String)> {
-    if authenticate(server, headers) != Some("server") {
+fn bootstrap(server: &ApiServer, own: &Supervisor, headers: &HeaderMap, body: &Bytes) -> Result<Value, (u16, String)> {
+    if authenticate(own, headers) != Some("server") {
         return Err((401, "401 Unauthorized".into()));
     }
     let (files, critical) = server.store.bootstrap();
@@ -121,5 +129,5 @@ fn bootstrap(server: &ApiServer, headers: &HeaderMap, body: &Bytes) -> Result<Va
     }
     let files: Value =
         files.iter().map(|(name, bytes)| (name.clone(), Value::String(STANDARD.encode(bytes)))).collect();
-    Ok(json!({"cluster": server.store.id, "files": files, "agentToken": server.tokens.agent.expose_secret()}))
+    Ok(json!({"cluster": server.store.id, "files": files, "agentToken": own.tokens.agent.expose_secret()}))
 }

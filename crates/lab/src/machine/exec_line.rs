@@ -36,6 +36,8 @@ impl ExecLine {
             rest = &rest[1..];
         }
         let words = split(rest)?.iter().map(|word| specifiers.fill(word)).collect::<Result<Vec<_>, _>>()?;
+        // In quotes it is an argument like any other.
+        let bare: Vec<&str> = rest.split_whitespace().collect();
         let program = words.first().ok_or("no command is given")?;
         if !program.starts_with('/') {
             return Err(format!("the program `{program}` is not given with its absolute path"));
@@ -43,9 +45,7 @@ impl ExecLine {
         if program.ends_with('/') {
             return Err(format!("the program `{program}` is a folder"));
         }
-        if let Some(shell) =
-            words.iter().find(|word| matches!(word.as_str(), ";" | "|" | ">" | "<" | ">>" | "&&" | "&"))
-        {
+        if let Some(shell) = bare.iter().find(|word| matches!(**word, ";" | "|" | ">" | "<" | ">>" | "&&" | "&")) {
             // systemd knows `;` between commands of a oneshot; nothing of ours uses it, and a pipe is always a mistake.
             return Err(format!("`{shell}` stands alone on the line: there is no shell here"));
         }
@@ -183,6 +183,8 @@ mod tests {
         let env = BTreeMap::from([("HOST".into(), "h".into()), ("FLAGS".into(), "-a  -b".into())]);
         let want = ["/usr/bin/curl", "--output", "/tmp/a b", "x\"y", "https://p/%2B/fetch", "h:1", "-a", "-b", "$HOME"];
         assert_eq!(line.argv(&env), want);
+        let find = ExecLine::parse("/usr/bin/find /x -exec /usr/bin/true {} \";\" -delete", &UNIT).unwrap();
+        assert_eq!(find.argv(&env)[2..], ["-exec", "/usr/bin/true", "{}", ";", "-delete"]);
     }
 
     #[test]
@@ -192,6 +194,7 @@ mod tests {
             ("/bin/sh -c 'x", "not closed"),
             ("/usr/bin/curl https://p/v1%2Bk3s1", "unknown specifier `%2`"),
             ("/usr/bin/curl x | /usr/bin/tee y", "no shell"),
+            ("/usr/bin/find /x -exec /usr/bin/true {} ;", "no shell"),
             ("", "no command"),
             ("+/usr/bin/true", "prefix `+`"),
         ] {

@@ -1,6 +1,7 @@
 //! Running a program on a simulated machine: finding it, giving it its surroundings, its exit code.
 
-use super::{Machine, coreutils, curl, systemctl};
+use super::{Machine, coreutils, curl, files, find, systemctl};
+use crate::{k3s, kubeadm};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -8,8 +9,23 @@ use tokio_util::sync::CancellationToken;
 /// Where programs are looked for that are named without a path, as systemd and cloud-init do.
 const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// Programs of the stock image that are simulated.
-const STOCK: [&str; 10] =
-    ["curl", "sha256sum", "install", "systemctl", "mkdir", "chmod", "ln", "sync", "true", "false"];
+const STOCK: [&str; 15] = [
+    "curl",
+    "sha256sum",
+    "install",
+    "systemctl",
+    "mkdir",
+    "chmod",
+    "ln",
+    "sync",
+    "true",
+    "false",
+    "tar",
+    "cp",
+    "rm",
+    "find",
+    "chattr",
+];
 /// Where the stock image has its programs (`/bin` and `/sbin` are links).
 const STOCK_FOLDERS: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
 /// What a shell answers for a program that is not there.
@@ -100,6 +116,8 @@ pub(crate) enum Found {
     Stock(String),
     /// A file on the machine's disk that we know how to simulate.
     K3s(String),
+    /// One of those that a kubeadm bundle brings.
+    Kubeadm(kubeadm::Program, String),
 }
 
 fn find(machine: &Machine, program: &str) -> Result<Found, Exit> {
@@ -127,7 +145,10 @@ fn on_disk(machine: &Machine, path: &str) -> Result<Found, Exit> {
         }
         Ok((0, _)) => Err(Exit::failure(NOT_EXECUTABLE, format!("{path}: exec format error (the file is empty)"))),
         Ok(_) if path.ends_with("/k3s") => Ok(Found::K3s(path.to_owned())),
-        Ok(_) => Err(Exit::failure(NOT_EXECUTABLE, format!("{path}: this program is not simulated"))),
+        Ok(_) => match kubeadm::Program::of(path) {
+            Some(program) => Ok(Found::Kubeadm(program, path.to_owned())),
+            None => Err(Exit::failure(NOT_EXECUTABLE, format!("{path}: this program is not simulated"))),
+        },
         Err(error) => Err(Exit::failure(NOT_EXECUTABLE, format!("{path}: {error}"))),
     }
 }
@@ -138,10 +159,13 @@ async fn dispatch(machine: &Arc<Machine>, program: &str, process: Process) -> Ex
         Err(exit) => return exit,
     };
     match found {
-        Found::K3s(path) => crate::k3s::run(Arc::clone(machine), &path, process).await,
+        Found::K3s(path) => k3s::run(Arc::clone(machine), &path, process).await,
+        Found::Kubeadm(program, path) => program.run(Arc::clone(machine), &path, process).await,
         Found::Stock(name) => match name.as_str() {
             "curl" => curl::run(machine, &process).await,
             "systemctl" => systemctl::run(machine, &process).await,
+            "find" => find::run(machine, &process).await,
+            "tar" | "cp" | "rm" | "chattr" => files::run(machine, &name, &process),
             _ => coreutils::run(machine, &name, &process),
         },
     }

@@ -2,7 +2,7 @@
 
 mod service;
 
-use super::{Machine, unit::Unit};
+use super::{Machine, kernel, unit::Unit};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -20,7 +20,7 @@ const OTHER_UNITS: [&str; 3] = ["/run/systemd/system", "/usr/local/lib/systemd/s
 /// Targets whose `.wants` folders are started at boot.
 const BOOT_TARGETS: [&str; 4] = ["default.target", "multi-user.target", "network-online.target", "basic.target"];
 /// Units of the stock image that are up whenever ours start.
-const STOCK: [&str; 16] = [
+const STOCK: [&str; 18] = [
     "network.target",
     "network-online.target",
     "network-pre.target",
@@ -37,6 +37,8 @@ const STOCK: [&str; 16] = [
     "systemd-timesyncd.service",
     "cloud-init.service",
     "cloud-config.service",
+    "systemd-modules-load.service",
+    "systemd-sysctl.service",
 ];
 /// Units of the stock image that are up when cloud-init has run the commands of the user-data.
 const AFTER_CLOUD_INIT: [&str; 2] = ["cloud-final.service", "cloud-init.target"];
@@ -111,6 +113,7 @@ pub(crate) fn boot(machine: &Arc<Machine>) {
 /// The unit or one that it requires does not exist or cannot be read.
 pub(crate) fn start(machine: &Arc<Machine>, name: &str) -> Result<watch::Receiver<Job>, String> {
     if is_stock(name) {
+        kernel::stock_unit(machine, name).map_err(|why| format!("Job for {name} failed: {why}"))?;
         return Ok(watch::Sender::new(Job::Done).subscribe());
     }
     let (mut jobs, mut wrong) = enqueue(machine, &[name.to_owned()]);
@@ -130,6 +133,20 @@ pub(crate) async fn stop(machine: &Machine, name: &str) {
     drop(machine.systemd.units().remove(name));
     drop(entry);
     while job.changed().await.is_ok() {}
+}
+
+/// Unit files are read again when they are next needed.
+pub(crate) fn reload(machine: &Machine) {
+    machine.systemd.reload();
+}
+
+/// Stops a unit, starts it again and does not wait for that.
+///
+/// # Errors
+/// It does not exist or cannot be read.
+pub(crate) async fn restart(machine: &Arc<Machine>, name: &str) -> Result<(), String> {
+    stop(machine, name).await;
+    start(machine, name).map(drop)
 }
 
 /// Whether a unit is up.

@@ -4,7 +4,7 @@ use super::{Console, Disk, Machine, SimulatedOptions, Site, Systemd};
 use crate::{
     backend::Boot,
     dns::{FixedZone, Zone},
-    k3s::{Datastores, Timing},
+    kubernetes::{Datastores, Timing},
     programs::NoPrograms,
 };
 use ferrogate_model::{SystemClock, SystemId};
@@ -58,7 +58,11 @@ pub(crate) fn machine(hostname: &str) -> Arc<Machine> {
         disk: Arc::new(Disk::new(None).unwrap()),
         console: Console::new(hostname),
         clock: Arc::clone(&options.clock),
-        site: Arc::new(Site { options, datastores: Datastores::default() }),
+        site: Arc::new(Site {
+            options,
+            datastores: Datastores::default(),
+            logs: crate::kubernetes::logs::Logs::default(),
+        }),
         systemd: Systemd::new(CancellationToken::new()),
     })
 }

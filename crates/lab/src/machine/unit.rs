@@ -48,6 +48,10 @@ pub(crate) struct Unit {
     /// `RestartMode=direct`: those who wait for the unit keep waiting while it is started again.
     pub(crate) restart_direct: bool,
     pub(crate) restart_after: Duration,
+    /// In how many steps the pause before a start grows …
+    pub(crate) restart_steps: u32,
+    /// … to this; `None`: it does not.
+    pub(crate) restart_at_most: Option<Duration>,
     /// At most this many starts …
     pub(crate) start_limit_burst: usize,
     /// … within this time; zero: no limit.
@@ -136,6 +140,8 @@ impl Unit {
             restart_direct: false,
             // systemd's defaults (systemd.service(5), systemd-system.conf(5)).
             restart_after: Duration::from_millis(100),
+            restart_steps: 0,
+            restart_at_most: None,
             start_limit_burst: 5,
             start_limit_interval: Duration::from_secs(10),
             start_timeout: Some(Duration::from_secs(90)),
@@ -198,6 +204,10 @@ impl Unit {
             }
             ("Service", "RestartMode") => self.restart_direct = value == "direct",
             ("Service", "RestartSec") => self.restart_after = timespan(value)?.unwrap_or(Duration::MAX),
+            ("Service", "RestartSteps") => {
+                self.restart_steps = value.parse().map_err(|_| format!("`{value}` is not a number"))?;
+            }
+            ("Service", "RestartMaxDelaySec") => self.restart_at_most = timespan(value)?,
             ("Service", "TimeoutStartSec") => self.start_timeout = timespan(value)?.filter(|time| !time.is_zero()),
             ("Service", "TimeoutSec") => self.start_timeout = timespan(value)?.filter(|time| !time.is_zero()),
             ("Install", "WantedBy" | "RequiredBy") => return names(&mut self.wanted_by),
@@ -205,6 +215,22 @@ impl Unit {
             (section, key) => return Err(format!("unknown setting `{key}` in section `[{section}]`")),
         }
         Ok(())
+    }
+
+    /// The pause before the start after so many failures: each is the same multiple of the one before, up to the longest.
+    pub(crate) fn pause(&self, failures: u32) -> Duration {
+        let Some(longest) = self.restart_at_most.filter(|longest| *longest > self.restart_after) else {
+            return self.restart_after;
+        };
+        let step = failures.saturating_sub(1);
+        if self.restart_steps == 0 || step == 0 || self.restart_after.is_zero() {
+            return self.restart_after;
+        }
+        if step >= self.restart_steps {
+            return longest;
+        }
+        let whole = longest.as_secs_f64() / self.restart_after.as_secs_f64();
+        self.restart_after.mul_f64(whole.powf(f64::from(step) / f64::from(self.restart_steps)))
     }
 
     fn finish(mut self, timeout_given: bool) -> Result<Self, String> {
@@ -330,6 +356,15 @@ mod tests {
         assert_eq!(unit.environment_files, [("/etc/p.env".to_owned(), true)]);
         assert_eq!((unit.start_timeout, unit.start_limit_interval), (None, Duration::ZERO));
         assert_eq!(unit.after, ["network-online.target", "b.service"]);
+    }
+
+    #[test]
+    fn the_pause_between_starts_grows_in_steps() {
+        let text = "[Service]\nType=oneshot\nExecStart=/bin/true\nRestart=on-failure\nRestartSec=10\n";
+        let unit = parse(&format!("{text}RestartSteps=2\nRestartMaxDelaySec=40\n")).unwrap();
+        let pauses: Vec<u64> = (1..=4).map(|failures| unit.pause(failures).as_secs()).collect();
+        assert_eq!(pauses, [10, 20, 40, 40]);
+        assert_eq!(parse(text).unwrap().pause(9), Duration::from_secs(10));
     }
 
     #[test]

@@ -3,6 +3,11 @@
 
 mod api;
 mod cluster;
+mod either;
+mod kubeadm;
+mod kubeadm_power;
+mod kubeadm_support;
+mod kubeadm_user_data;
 mod kubectl;
 mod power;
 mod site;

@@ -1,17 +1,20 @@
 //! The rendered user-data on simulated machines, which do what the files say and nothing else: download through the
 //! site's only way out, check, install, start, join.
 
-use crate::world::{TestClock, release, spec};
+use crate::{
+    releases::Installable,
+    world::{TestClock, spec},
+};
 use async_trait::async_trait;
 use bytes::Bytes;
-use ferrogate_lab::{Container, Lab, LabOptions, Programs, k3s};
+use ferrogate_lab::{Container, Lab, LabOptions, Programs};
 use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint};
 use ferrogate_model::{
     ClusterId, Name,
     cluster::ClusterSpec,
     gateway_config::{AllowRule, GATEWAY_CONFIG_PATH, GatewayConfig},
     proxy::{NoProxy, ProxySettings},
-    release::{Artifact, Release},
+    release::DistributionKind,
 };
 use ferrogate_net::Network;
 use ferrogate_provision::{
@@ -26,7 +29,6 @@ use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
     convert::Infallible,
@@ -37,7 +39,6 @@ use std::{
 use tokio_rustls::TlsAcceptor;
 
 const PLANE: &str = "plane.demo.internal";
-const KUBERNETES: &str = "v1.34.2+k3s1";
 
 /// A plane that hands out files: on an address no machine has a route to.
 struct Plane {
@@ -88,11 +89,6 @@ impl Plane {
     }
 }
 
-fn artifact(path: &str, content: &[u8]) -> Artifact {
-    let sha256 = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-    Artifact { path: path.into(), sha256, upstream: None }
-}
-
 /// Writes down what each gateway container was given.
 #[derive(Debug, Default)]
 struct Recorder {
@@ -130,23 +126,16 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// A site for a cluster of k3s.
     pub(crate) async fn start(kind: Kind, spec: serde_json::Value) -> Self {
+        Self::of(DistributionKind::K3s, kind, spec).await
+    }
+
+    /// A site for a cluster of a distribution.
+    pub(crate) async fn of(distribution: DistributionKind, kind: Kind, spec: serde_json::Value) -> Self {
         let clock = Arc::new(TestClock::start());
         let network = Network::memory();
-        let binary = k3s::simulated_binary(KUBERNETES);
-        let image = b"the gateway's image".to_vec();
-        let mut release: Release = release();
-        let k3s = artifact("k3s/v1.34.2+k3s1/amd64/k3s", &binary);
-        let path = k3s.path.clone();
-        release.architectures[0].k3s = Some(k3s);
-        release.architectures[0].gateway_image = artifact("gateway/0.1.0/amd64.tar", &image);
-        let kube_vip = b"kube-vip's image".to_vec();
-        release.architectures[0].kube_vip_image = Some(artifact("kube-vip/v1.0.0/amd64.tar", &kube_vip));
-        let files = [(path, binary)]
-            .into_iter()
-            .chain([(release.architectures[0].gateway_image.path.clone(), image)])
-            .chain([("kube-vip/v1.0.0/amd64.tar".to_owned(), kube_vip)])
-            .collect();
+        let Installable { release, files } = Installable::of(distribution);
         let plane = Plane::start(&network, files);
         let recorder = Arc::new(Recorder::default());
         let lab = Lab::start(LabOptions {
@@ -210,9 +199,8 @@ impl Site {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn machines_that_obey_the_user_data_form_the_cluster() {
-    let mut site = Site::start(Kind::Tenant, spec(2)).await;
+async fn machines_that_obey_the_user_data_form_the_cluster(distribution: DistributionKind) {
+    let mut site = Site::of(distribution, Kind::Tenant, spec(2)).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     assert_eq!(pass.machines.len(), 3);
@@ -229,7 +217,7 @@ async fn machines_that_obey_the_user_data_form_the_cluster() {
         deadline: Duration::from_secs(5),
     })
     .unwrap();
-    assert_eq!(client.version().await.unwrap(), KUBERNETES);
+    assert_eq!(client.version().await.unwrap(), site.desired.release.kubernetes);
     client.readyz().await.unwrap();
     let nodes = client.nodes().await.unwrap();
     let front = nodes.iter().filter(|node| node.metadata.labels.get("tier").is_some_and(|tier| tier == "front"));
@@ -245,10 +233,9 @@ async fn machines_that_obey_the_user_data_form_the_cluster() {
     site.lab.shutdown().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token() {
+async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token(distribution: DistributionKind) {
     let gateway = json!({"control_plane": {"count": 1, "resource_pool": "default"}});
-    let mut site = Site::start(Kind::Gateway, gateway).await;
+    let mut site = Site::of(distribution, Kind::Gateway, gateway).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     let machine = &pass.machines[0];
@@ -269,11 +256,12 @@ async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token() {
     site.lab.shutdown().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back() {
+async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back(
+    distribution: DistributionKind,
+) {
     let mut three = spec(1);
     three["control_plane"]["count"] = json!(3);
-    let mut site = Site::start(Kind::Tenant, three).await;
+    let mut site = Site::of(distribution, Kind::Tenant, three).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     assert_eq!((pass.machines.len(), pass.api_members.len()), (4, 3));
@@ -287,4 +275,42 @@ async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_i
     assert!(site.lab.maas().ip_addresses().iter().all(|address| !address.reserved));
     assert!(site.lab.maas().machines().iter().all(|machine| machine.status == "Ready"));
     site.lab.shutdown().await;
+}
+
+mod of_k3s {
+    use super::DistributionKind::K3s;
+
+    #[tokio::test(start_paused = true)]
+    async fn machines_that_obey_the_user_data_form_the_cluster() {
+        super::machines_that_obey_the_user_data_form_the_cluster(K3s).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token() {
+        super::a_gateways_pod_is_started_with_its_configuration_and_its_own_token(K3s).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back() {
+        super::three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back(K3s).await;
+    }
+}
+
+mod of_kubeadm {
+    use super::DistributionKind::Kubeadm;
+
+    #[tokio::test(start_paused = true)]
+    async fn machines_that_obey_the_user_data_form_the_cluster() {
+        super::machines_that_obey_the_user_data_form_the_cluster(Kubeadm).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token() {
+        super::a_gateways_pod_is_started_with_its_configuration_and_its_own_token(Kubeadm).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back() {
+        super::three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back(Kubeadm).await;
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::{site::Site, world::spec};
 use ferrogate_lab::Backend as _;
+use ferrogate_model::release::DistributionKind;
 use ferrogate_net::Target;
 use ferrogate_provision::{
     Kind, Memory,
@@ -37,11 +38,10 @@ fn address_of(site: &Site, endpoint: &str) -> IpAddr {
     site.lab.maas().resolve(name).expect("the name is in MAAS's zone")[0]
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_shared_address_answers_and_outlives_any_server() {
+async fn the_shared_address_answers_and_outlives_any_server(distribution: DistributionKind) {
     let mut three = spec(0);
     three["control_plane"]["count"] = json!(3);
-    let site = Site::start(Kind::Tenant, three).await;
+    let site = Site::of(distribution, Kind::Tenant, three).await;
     let pass = site.converge(&mut Memory::default()).await;
     let address = address_of(&site, &pass.api_endpoint.unwrap());
     for machine in &pass.machines {
@@ -63,9 +63,8 @@ fn ferrogate_maas_client(site: &Site) -> ferrogate_maas::Client {
     ferrogate_maas::Client::new(ferrogate_maas::ClientOptions::new(endpoint, key, site.lab.connector(), clock)).unwrap()
 }
 
-#[tokio::test(start_paused = true)]
-async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had() {
-    let mut site = Site::start(Kind::Tenant, spec(0)).await;
+async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had(distribution: DistributionKind) {
+    let mut site = Site::of(distribution, Kind::Tenant, spec(0)).await;
     let mut memory = Memory::default();
     site.converge(&mut memory).await;
     site.desired.spec.control_plane.count = 3;
@@ -94,4 +93,32 @@ async fn without_anything_to_hold_it_no_address_is_reserved_and_people_are_told(
     let target = Target::new(nobody.to_string(), 6443);
     assert!(site.lab.connector().connect(&target, Duration::from_secs(5)).await.is_err());
     site.lab.shutdown().await;
+}
+
+mod of_k3s {
+    use super::DistributionKind::K3s;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_shared_address_answers_and_outlives_any_server() {
+        super::the_shared_address_answers_and_outlives_any_server(K3s).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had() {
+        super::one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had(K3s).await;
+    }
+}
+
+mod of_kubeadm {
+    use super::DistributionKind::Kubeadm;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_shared_address_answers_and_outlives_any_server() {
+        super::the_shared_address_answers_and_outlives_any_server(Kubeadm).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had() {
+        super::one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had(Kubeadm).await;
+    }
 }

@@ -46,6 +46,7 @@ pub(super) fn supervise(machine: Arc<Machine>, entry: Entry) -> BoxFuture<'stati
             return;
         }
         let mut starts: VecDeque<Instant> = VecDeque::new();
+        let mut failures = 0;
         loop {
             if !may_start(&unit, &mut starts) {
                 return fail("start request repeated too quickly (start-limit-hit)".into());
@@ -75,7 +76,8 @@ pub(super) fn supervise(machine: Arc<Machine>, entry: Entry) -> BoxFuture<'stati
                     }
                 }
             }
-            let pause = unit.restart_after;
+            failures += 1;
+            let pause = unit.pause(failures);
             machine.console.say("systemd", format!("{}: Scheduled restart in {pause:?}", unit.name));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}

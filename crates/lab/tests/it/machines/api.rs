@@ -1,27 +1,21 @@
 //! The Kubernetes API beyond what kubectl shows: watches, conflicts, tables.
 
-use super::support::{Bench, Kube, NodeFiles, Role, eventually};
+use super::{
+    either::{Distribution, Site, over_both},
+    support::eventually,
+};
 use ferrogate_model::{Clock as _, SystemClock};
 use ferrogate_net::{HttpClient, Trust};
 use http::Method;
 use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
 
-async fn first(bench: &Bench) -> (Kube, SocketAddr) {
-    let machine = bench.deploy(&NodeFiles::new(bench, "cp-0", &Role::First).text()).await;
-    bench.until_status(&machine, "Deployed").await;
-    let address = bench.address(&machine).await;
-    let kube = bench.admin(address);
-    kube.until_ready(&["cp-0"]).await;
-    (kube, SocketAddr::new(address, 6443))
-}
-
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
-#[tokio::test(start_paused = true)]
-async fn a_watch_tells_each_change_from_the_revision_it_was_given() {
-    let bench = Bench::memory().await;
-    let (kube, place) = first(&bench).await;
+async fn a_watch_tells_each_change_from_the_revision_it_was_given(distribution: Distribution) {
+    let site = Site::memory(distribution).await;
+    let (_, address, kube) = site.first().await;
+    let (bench, place) = (site.bench(), SocketAddr::new(address, 6443));
     let revision = kube.get(MAPS).await.unwrap()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     let identity = bench.materials.admin_identity(SystemClock.now(), Duration::from_secs(3600)).unwrap();
     let trust = Trust::ca(bench.materials.server_ca.certificate_pem.clone())
@@ -47,10 +41,9 @@ async fn a_watch_tells_each_change_from_the_revision_it_was_given() {
     assert_eq!(kinds, ["ADDED", "MODIFIED", "DELETED"], "{events:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn changes_are_checked_and_refused_with_a_status_object() {
-    let bench = Bench::memory().await;
-    let (kube, _) = first(&bench).await;
+async fn changes_are_checked_and_refused_with_a_status_object(distribution: Distribution) {
+    let site = Site::memory(distribution).await;
+    let (_, _, kube) = site.first().await;
     let map = json!({"metadata": {"name": "x"}, "data": {"a": "1"}});
     let (created, object) = kube.send(Method::POST, MAPS, &[], Some(&map)).await.unwrap();
     assert_eq!((created, object["kind"].as_str()), (201, Some("ConfigMap")));
@@ -83,10 +76,9 @@ async fn changes_are_checked_and_refused_with_a_status_object() {
     assert_eq!(strange.0, 415);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_disruption_budget_refuses_an_eviction_and_a_deleted_set_takes_its_pods_along() {
-    let bench = Bench::memory().await;
-    let (kube, _) = first(&bench).await;
+async fn a_disruption_budget_refuses_an_eviction_and_a_deleted_set_takes_its_pods_along(distribution: Distribution) {
+    let site = Site::memory(distribution).await;
+    let (_, _, kube) = site.first().await;
     let pods = "/api/v1/namespaces/ferrogate-system/pods";
     let pod = eventually("a pod runs", async || {
         let list = kube.get(pods).await?;
@@ -95,7 +87,11 @@ async fn a_disruption_budget_refuses_an_eviction_and_a_deleted_set_takes_its_pod
     })
     .await;
     let name = pod["metadata"]["name"].as_str().unwrap();
-    let budget = json!({"metadata": {"name": "all"}, "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "gateway"}}}});
+    let labels = kube.get("/apis/apps/v1/namespaces/ferrogate-system/daemonsets/ferrogate-gateway").await.unwrap()["spec"]
+        ["selector"]["matchLabels"]
+        .clone();
+    let budget =
+        json!({"metadata": {"name": "all"}, "spec": {"maxUnavailable": 0, "selector": {"matchLabels": labels}}});
     let budgets = "/apis/policy/v1/namespaces/ferrogate-system/poddisruptionbudgets";
     kube.send(Method::POST, budgets, &[], Some(&budget)).await.unwrap();
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
@@ -119,3 +115,9 @@ async fn a_disruption_budget_refuses_an_eviction_and_a_deleted_set_takes_its_pod
     })
     .await;
 }
+
+over_both!(
+    a_watch_tells_each_change_from_the_revision_it_was_given,
+    changes_are_checked_and_refused_with_a_status_object,
+    a_disruption_budget_refuses_an_eviction_and_a_deleted_set_takes_its_pods_along,
+);

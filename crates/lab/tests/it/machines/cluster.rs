@@ -1,5 +1,6 @@
 //! Clusters form from files alone.
 
+use super::either::{Distribution, Site, over_both};
 use super::support::{Bench, IMAGE, NodeFiles, Role, VERSION, eventually};
 use ferrogate_net::Trust;
 use http::Method;
@@ -96,10 +97,10 @@ async fn a_node_that_was_wiped_may_come_back_under_its_name_only_after_it_was_de
     kube.until_ready(&["cp-0", "w-0"]).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn who_asks_decides_what_is_answered() {
-    let bench = Bench::memory().await;
-    let (_, address) = first(&bench).await;
+async fn who_asks_decides_what_is_answered(distribution: Distribution) {
+    let site = Site::memory(distribution).await;
+    let (_, address, _) = site.first().await;
+    let bench = site.bench();
     let ca = || Trust::ca(bench.materials.server_ca.certificate_pem.clone());
     let anonymous = bench.kube_with(address, ca());
     for path in ["/readyz", "/api/v1/nodes", "/version", "/nothing"] {
@@ -114,16 +115,16 @@ async fn who_asks_decides_what_is_answered() {
     let as_viewer = [("impersonate-user", "eva"), ("impersonate-group", "ferrogate:viewers")];
     let list = |path: &'static str| admin.send(Method::GET, path, &as_viewer, None);
     assert_eq!(list("/api/v1/pods").await.unwrap().0, 200);
-    let (status, refusal) = list("/api/v1/nodes").await.unwrap();
+    let (status, refusal) = list("/api/v1/secrets").await.unwrap();
     assert_eq!((status, refusal["reason"].as_str()), (403, Some("Forbidden")));
     let words =
-        "nodes is forbidden: User \"eva\" cannot list resource \"nodes\" in API group \"\" at the cluster scope";
+        "secrets is forbidden: User \"eva\" cannot list resource \"secrets\" in API group \"\" at the cluster scope";
     assert_eq!(refusal["message"], words);
     let viewer = bench.kube(address, "eva", "ferrogate:viewers");
     let body = json!({"metadata": {"name": "x"}});
     let made = viewer.send(Method::POST, "/api/v1/namespaces/default/configmaps", &[], Some(&body)).await.unwrap();
     assert_eq!(made.0, 403);
-    for (resource, allowed) in [("pods", true), ("nodes", false)] {
+    for (resource, allowed) in [("pods", true), ("secrets", false)] {
         let review = json!({"spec": {"resourceAttributes": {"verb": "list", "resource": resource}}});
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
         let (_, answer) = viewer.send(Method::POST, path, &[], Some(&review)).await.unwrap();
@@ -158,3 +159,5 @@ async fn an_image_that_is_missing_shows_in_the_pods_state_and_heals_when_it_come
     })
     .await;
 }
+
+over_both!(who_asks_decides_what_is_answered);

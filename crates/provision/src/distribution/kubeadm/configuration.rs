@@ -197,7 +197,9 @@ impl Configuration<'_> {
 
     /// What a node must know to trust a server: the authority itself, so that no hash and no token vouches for it.
     fn discovery(&self, server: IpAddr) -> Value {
-        let server = SocketAddr::new(self.shared.unwrap_or(server), API_PORT);
+        // A further server may be the first that holds the shared address: a cluster that began with one has nobody for it.
+        let shared = self.shared.filter(|_| matches!(self.role, Role::Agent(_)));
+        let server = SocketAddr::new(shared.unwrap_or(server), API_PORT);
         let authority = STANDARD.encode(&self.desired.materials.server_ca.certificate_pem);
         json!({
             "apiVersion": "v1",

@@ -2,8 +2,12 @@
 //!
 //! `ferrogate-node` fetches, unpacks and imports; `ferrogate-kubeadm` then brings the node into its cluster, by way of units
 //! that run only on condition: `ferrogate-reset` clears what a broken-off attempt left, unless there is etcd's data of a
-//! member; `ferrogate-join` runs kubeadm until it has succeeded once; on a further server that is a member of etcd already,
-//! `ferrogate-resume` does what is left. All of it may be cut off at any point and starts again at the next boot.
+//! member; `ferrogate-join` runs kubeadm until it has succeeded once. A further server joins in two steps: `ferrogate-join`
+//! prepares it, `ferrogate-resume` makes it a member of etcd and does what is left. All of it may be cut off at any point and
+//! starts again at the next boot.
+//!
+//! etcd writes through to its disk at once and kubeadm does not. So everything that a member cannot do without is on the
+//! disk before it becomes one: a member is not cleared, and what a power cut left empty nobody would write again.
 
 use super::{IMAGES, KUBERNETES, MANIFESTS, SEED, SOCKET, configuration::CONFIG};
 use crate::{
@@ -20,6 +24,10 @@ const JOINED: &str = "/var/lib/ferrogate-node/joined";
 const READY: &str = "/var/lib/ferrogate-node/ready";
 /// Is there once this machine has been a member of etcd.
 const MEMBER: &str = "/var/lib/etcd/member";
+/// The phases by which a further server becomes a member of etcd, and those after them.
+const AFTER_ETCD: &str = "etcd-join,kubelet-wait-bootstrap,control-plane-join,wait-control-plane";
+/// What the kubelet runs by itself.
+const STATIC_PODS: &str = "/etc/kubernetes/manifests";
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const KUBEADM: &str = "/usr/local/bin/kubeadm";
 
@@ -175,8 +183,24 @@ fn join(role: &Role) -> Unit {
     unit =
         unit.section("Service").set("Type", "oneshot").set("Environment", "HOME=/root").set("TimeoutStartSec", "1800");
     if !matches!(role, Role::Agent(_)) {
-        // etcd writes through to its disk at once: without the sync a power cut could leave a member without its keys.
         unit = unit.exec(["/usr/bin/cp", "--archive", "--no-target-directory", SEED, KUBERNETES]).exec(SYNC);
+    }
+    match role {
+        Role::FirstServer => {
+            // It takes what it finds and makes the rest anew, but for what it finds empty.
+            for files in ["certs", "kubeconfig"] {
+                unit = unit.exec([KUBEADM, "init", "phase", files, "all", "--config", CONFIG]);
+            }
+            unit = unit.exec(SYNC);
+        }
+        Role::Server(_) => {
+            // What is written there is on the disk at once. kubeadm writes etcd's manifest between making this server a
+            // member and giving it its vote; if it were lost, the others could wait for that vote for ever.
+            unit = unit.exec(["/usr/bin/install", "-d", "-m", "0700", STATIC_PODS]);
+            unit = unit.exec(["-/usr/bin/chattr", "+S", STATIC_PODS]);
+            return unit.exec([KUBEADM, "join", "--config", CONFIG, "--skip-phases", AFTER_ETCD]).exec(SYNC);
+        }
+        Role::Agent(_) => {}
     }
     unit.exec([KUBEADM, command, "--config", CONFIG])
         // What kubeadm wrote is on the disk before it is said to be.
@@ -185,14 +209,14 @@ fn join(role: &Role) -> Unit {
         .exec(SYNC)
 }
 
-/// A further server that was cut off after it became a member of etcd. kubeadm would refuse it, because its own kubelet has
-/// made its node ready meanwhile; and it may be a member without a vote for ever.
+/// A further server becomes a member of etcd, or has been one since it was cut off. With the phases that come before kubeadm
+/// would refuse it then, because its own kubelet has made its node ready meanwhile; and it may be a member without a vote for
+/// ever. Who waits for the kubelet also takes the token away with which it would ask again for a certificate that was lost.
 fn resume() -> Unit {
     Unit::default()
         .section("Unit")
-        .set("Description", "Finish what was cut off when this server joined its cluster")
+        .set("Description", "Make this server a member of its cluster (kubeadm join)")
         .set("ConditionPathExists", &format!("!{JOINED}"))
-        .set("ConditionPathExists", MEMBER)
         .section("Service")
         .set("Type", "oneshot")
         .set("Environment", "HOME=/root")

@@ -1,0 +1,64 @@
+//! Releases that simulated machines can install, and their files.
+
+use crate::world::{kubeadm_release, release};
+use ferrogate_lab::{
+    k3s,
+    kubeadm::{BundleImage, simulated_bundle, simulated_image},
+};
+use ferrogate_model::release::{Artifact, DistributionKind, Release};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// A release and what the plane hands out for it, by path.
+pub(crate) struct Installable {
+    pub(crate) release: Release,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Installable {
+    pub(crate) fn of(distribution: DistributionKind) -> Self {
+        let release = match distribution {
+            DistributionKind::K3s => release(),
+            DistributionKind::Kubeadm => kubeadm_release(),
+        };
+        let mut all = Self { release, files: BTreeMap::new() };
+        all.release.os_image = "ubuntu/noble".into();
+        let image = simulated_image(&all.release.gateway_image_ref);
+        all.release.architectures[0].gateway_image = all.file("gateway/0.1.0/amd64.tar", image);
+        match distribution {
+            DistributionKind::K3s => {
+                let binary = k3s::simulated_binary(&all.release.kubernetes);
+                let path = format!("k3s/{}/amd64/k3s", all.release.kubernetes);
+                all.release.architectures[0].k3s = Some(all.file(&path, binary));
+                let kube_vip = b"kube-vip's image".to_vec();
+                all.release.architectures[0].kube_vip_image = Some(all.file("kube-vip/v1.0.0/amd64.tar", kube_vip));
+            }
+            DistributionKind::Kubeadm => {
+                let bundle = bundle(&all.release);
+                all.release.architectures[0].kubeadm = Some(all.file("kubeadm/v1.36.4/amd64/bundle.tar", bundle));
+            }
+        }
+        all
+    }
+
+    fn file(&mut self, path: &str, content: Vec<u8>) -> Artifact {
+        let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.files.insert(path.to_owned(), content);
+        Artifact { path: path.into(), sha256, upstream: None }
+    }
+}
+
+fn bundle(release: &Release) -> Vec<u8> {
+    let images = release.kubeadm.as_ref().unwrap();
+    let kubernetes = |name: &str| format!("registry.k8s.io/{name}:{}", release.kubernetes);
+    let mut of_servers = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"].map(kubernetes).to_vec();
+    of_servers.extend([format!("registry.k8s.io/etcd:{}", images.etcd_tag), images.kube_vip_image.clone()]);
+    let coredns = format!("registry.k8s.io/coredns/coredns:{}", images.coredns_tag);
+    let of_all = [kubernetes("kube-proxy"), coredns, images.flannel_image.clone(), images.pause_image.clone()];
+    let all: Vec<BundleImage<'_>> = of_servers
+        .iter()
+        .map(|name| BundleImage { name, of_servers: true })
+        .chain(of_all.iter().map(|name| BundleImage { name, of_servers: false }))
+        .collect();
+    simulated_bundle(&release.kubernetes, &all)
+}
