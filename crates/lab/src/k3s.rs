@@ -152,6 +152,9 @@ async fn run_kubelet(
     is_server: bool,
     registered: impl FnOnce(),
 ) -> Result<std::convert::Infallible, String> {
+    for line in images::complaints(&machine.disk) {
+        machine.console.say("k3s", line);
+    }
     let trust = Trust::ca(ca_pem).with_identity(identity.0, identity.1);
     let client = HttpClient::builder(machine.connector()).trust(trust).build().map_err(|error| chain(&error))?;
     let kubelet = Arc::new(Kubelet {

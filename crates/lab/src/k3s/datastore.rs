@@ -276,7 +276,8 @@ impl Datastores {
         state.members.insert(node.to_owned(), true);
         drop(state);
         let line = format!("{} {node}\n", datastore.id);
-        disk.write(MEMBER_FILE, line.as_bytes(), 0o600).map_err(|error| format!("{MEMBER_FILE}: {error}"))?;
+        // etcd syncs what it writes before it answers.
+        disk.write_and_fsync(MEMBER_FILE, line.as_bytes(), 0o600).map_err(|error| format!("{MEMBER_FILE}: {error}"))?;
         Ok(Member { datastore: Arc::clone(datastore), node: node.to_owned() })
     }
 

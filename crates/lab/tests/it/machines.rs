@@ -3,6 +3,7 @@
 
 mod api;
 mod cluster;
+mod cuts;
 mod kubectl;
 mod power;
 mod site;
