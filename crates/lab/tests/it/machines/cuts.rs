@@ -10,11 +10,17 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 
+/// What the product's k3s units do once k3s is ready.
+const SYNC_WHEN_READY: &str = "ExecStartPost=/usr/bin/sync";
 /// What a server says when it has started.
 const UP: &str = "API server listens";
 
-/// The product's own user-data for the only server of a cluster.
+/// The product's own user-data for the first server of a cluster.
 fn user_data(bench: &Bench) -> String {
+    user_data_of(bench, "cp-0", &ProductRole::FirstServer)
+}
+
+fn user_data_of(bench: &Bench, name: &str, role: &ProductRole) -> String {
     let sum = hex(&Sha256::digest(simulated_binary(VERSION)));
     let desired = Desired {
         cluster: ClusterId::new(),
@@ -41,17 +47,17 @@ fn user_data(bench: &Bench) -> String {
         gateway: None,
         absent: false,
     };
-    let name = "cp-0".parse().unwrap();
+    let name = name.parse().unwrap();
     let node = Node {
         system_id: "4y3hb3",
         name: &name,
-        fqdn: "cp-0.maas",
+        fqdn: "node.maas",
         zone: "default",
         architecture: "amd64/generic",
         address: None,
         pool: &desired.spec.control_plane,
     };
-    K3s.cloud_config(&desired, &node, &ProductRole::FirstServer, &[], None).unwrap().render()
+    K3s.cloud_config(&desired, &node, role, &[], None).unwrap().render()
 }
 
 /// User-data without the lines that are, or begin with, one of these.
@@ -136,15 +142,17 @@ async fn cut_after_installed(user_data: impl Fn(&Bench) -> String, seconds: u64)
 
 #[tokio::test(start_paused = true)]
 async fn what_was_installed_is_whole_after_a_cut_or_is_installed_again() {
+    // What k3s syncs of its own accord comes later, and on some nodes never.
+    let unit_alone = |bench: &Bench| without(&user_data(bench), &[SYNC_WHEN_READY]);
     for seconds in [0, 4, 6, 20, 60] {
-        let (bench, machine) = cut_after_installed(user_data, seconds).await;
+        let (bench, machine) = cut_after_installed(unit_alone, seconds).await;
         until_up(&bench, &machine).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_sync_before_its_mark_an_empty_program_counts_as_installed() {
-    let syncs = ["ExecStart=/usr/bin/sync", "ExecStartPost=/usr/bin/sync"];
+    let syncs = ["ExecStart=/usr/bin/sync", SYNC_WHEN_READY];
     let (bench, machine) = cut_after_installed(|bench| without(&user_data(bench), &syncs), 10).await;
     let said = stays_down(&bench, &machine).await;
     assert!(said.contains("ferrogate-node.service skipped"), "{said}");
@@ -167,6 +175,53 @@ async fn a_cut_between_download_and_mark_is_taken_up_again_at_the_next_boot() {
         bench.maas.power_on(&machine, None).await.unwrap();
         until_up(&bench, &machine).await;
         assert!(root.join("var/lib/ferrogate-node/installed").exists());
+    }
+}
+
+/// Two servers, of which the second loses its power ten seconds after it became ready.
+async fn cut_after_joined(change: impl Fn(String) -> String) -> (Bench, SystemId) {
+    let bench = Bench::memory().await;
+    let first = bench.deploy(&user_data(&bench)).await;
+    bench.until_status(&first, "Deployed").await;
+    let address = bench.address(&first).await;
+    let kube = bench.admin(address);
+    kube.until_ready(&["cp-0"]).await;
+    let second = bench.deploy(&change(user_data_of(&bench, "cp-1", &ProductRole::Server(address)))).await;
+    kube.until_ready(&["cp-0", "cp-1"]).await;
+    pass(10).await;
+    cut(&bench, &second).await;
+    (bench, second)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_further_server_that_loses_power_after_it_joined_starts_again() {
+    let (bench, second) = cut_after_joined(|text| text).await;
+    until_up(&bench, &second).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_sync_when_it_is_ready_a_further_server_has_empty_keys() {
+    let (bench, second) = cut_after_joined(|text| without(&text, &[SYNC_WHEN_READY])).await;
+    let said = stays_down(&bench, &second).await;
+    assert!(said.contains("server-ca"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_loses_power_right_after_it_joined_is_still_let_in() {
+    for seconds in [0, 10] {
+        let bench = Bench::memory().await;
+        let first = bench.deploy(&user_data(&bench)).await;
+        bench.until_status(&first, "Deployed").await;
+        let address = bench.address(&first).await;
+        let worker = bench.deploy(&user_data_of(&bench, "w-0", &ProductRole::Agent(address))).await;
+        bench.until_said(&worker, "node w-0 registered").await;
+        pass(seconds).await;
+        cut(&bench, &worker).await;
+        eventually("it has joined again", async || {
+            let said = last_boot(&bench, &worker).await;
+            if said.contains("node w-0 registered") || said.contains("joined https") { Ok(()) } else { Err(said) }
+        })
+        .await;
     }
 }
 
