@@ -28,6 +28,9 @@ pub struct Memory {
     pub views: Vec<MachineView>,
 }
 
+/// Writes down what is remembered, where a pass is not to end before it is.
+pub type Keep<'a> = dyn Fn(&Memory) + Send + Sync + 'a;
+
 /// A machine as it was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {

@@ -10,7 +10,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use ferrogate_model::{Clock, Timestamp, state::Severity};
-use ferrogate_provision::{Desired, MachineView, Memory, Outcome, Pass};
+use ferrogate_provision::{Desired, Keep, MachineView, Memory, Outcome, Pass};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -20,8 +20,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// One pass of the engine; a trait, so that what is around it can be tested without machines.
 #[async_trait]
 pub(crate) trait Builder: Send + Sync {
-    /// Observes, compares, acts.
-    async fn pass(&self, desired: &Desired, memory: &mut Memory) -> Pass;
+    /// Observes, compares, acts. `keep` is handed what is remembered before anything is given back.
+    async fn pass(&self, desired: &Desired, memory: &mut Memory, keep: &Keep<'_>) -> Pass;
 }
 
 /// Told after every pass, so that the plane can show how far things are.
@@ -57,7 +57,16 @@ impl Passes<'_> {
     ) -> Result<Pass, InstallError> {
         let mut blocked_since: Option<Instant> = None;
         loop {
-            let pass = self.builder.pass(desired, &mut progress.memory).await;
+            let notes = progress.clone();
+            let keep = |memory: &Memory| {
+                let mut notes = notes.clone();
+                notes.memory.clone_from(memory);
+                // Notes that cannot be written end the installation after the pass.
+                if let Err(error) = self.folder.keep(self.sealer, &notes) {
+                    tracing::warn!(%error, "what is about to be given back could not be written down");
+                }
+            };
+            let pass = self.builder.pass(desired, &mut progress.memory, &keep).await;
             self.folder.keep(self.sealer, progress)?;
             self.show(&pass);
             let pause = match &pass.outcome {
