@@ -308,7 +308,7 @@ fn desired(config: &Config, site: &Site, paired: &PairResponse, absent: bool) ->
 
 #[async_trait::async_trait]
 impl build::Builder for ferrogate_provision::Engine {
-    async fn pass(&self, desired: &Desired, memory: &mut Memory, keep: &Keep<'_>) -> Pass {
+    async fn pass(&self, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Pass {
         self.pass_and_keep(desired, memory, keep).await
     }
 }
