@@ -22,7 +22,7 @@ use begin::Begun;
 use build::Passes;
 use ferrogate_api::PairResponse;
 use ferrogate_model::{GatewayId, state::OperationState};
-use ferrogate_provision::{ClusterMaterials, Desired, GatewayPayload, Kind, Pass, preflight::Status};
+use ferrogate_provision::{ClusterMaterials, Desired, GatewayPayload, Keep, Kind, Memory, Pass, preflight::Status};
 use register::{GatewayDoor, PlaneEnrolment};
 use secrecy::SecretString;
 use site::Site;
@@ -343,7 +343,7 @@ fn desired(
 
 #[async_trait::async_trait]
 impl build::Builder for ferrogate_provision::Engine {
-    async fn pass(&self, desired: &Desired, memory: &mut ferrogate_provision::Memory) -> Pass {
-        Self::pass(self, desired, memory).await
+    async fn pass(&self, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Pass {
+        self.pass_and_keep(desired, memory, keep).await
     }
 }

@@ -89,7 +89,7 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// Switches a machine off the orderly way.
     async fn power_off(&self, machine: &SystemId);
 
-    /// Takes the power away at once.
+    /// Takes the power away at once: what the machine has not on its disk is lost.
     async fn power_cut(&self, machine: &SystemId);
 
     /// Whether the machine runs.

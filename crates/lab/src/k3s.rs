@@ -12,6 +12,7 @@ pub(crate) mod supervisor;
 use crate::{
     kubernetes::{
         caller::Caller,
+        images,
         kubelet::{Kubelet, pods::mirror::OwnPods},
     },
     machine::{Exit, Machine, Process},
@@ -108,6 +109,9 @@ async fn run_kubelet(
     is_server: bool,
     registered: impl FnOnce(),
 ) -> Result<std::convert::Infallible, String> {
+    for line in images::complaints(&machine.disk, IMAGES) {
+        machine.console.say("k3s", line);
+    }
     let trust = Trust::ca(ca_pem).with_identity(identity.0, identity.1);
     let client = HttpClient::builder(machine.connector()).trust(trust).build().map_err(|error| chain(&error))?;
     let mut labels = vec![("node.kubernetes.io/instance-type".to_owned(), "k3s".to_owned())];

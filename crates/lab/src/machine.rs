@@ -29,7 +29,7 @@ pub(crate) use {
     console::Console,
     coreutils::hex,
     disk::Disk,
-    files::{empty, not_synced},
+    files::empty,
     kernel::setting,
     process::{Exit, Process},
     systemd::{is_active, reload, restart, stop},
@@ -169,10 +169,10 @@ impl SimulatedMachines {
         self.slots().clear();
     }
 
-    /// Takes the power away and waits until nothing of the machine runs.
-    async fn stop(&self, machine: &SystemId) {
+    /// Takes the power away and waits until nothing of the machine runs; whether anything did.
+    async fn stop(&self, machine: &SystemId) -> bool {
         let running = self.slots().get_mut(machine).and_then(|slot| slot.running.take());
-        let Some(running) = running else { return };
+        let Some(running) = running else { return false };
         running.cancel.cancel();
         running.tasks.close();
         let ended = async {
@@ -182,6 +182,13 @@ impl SimulatedMachines {
         if tokio::time::timeout(SHUTDOWN_LIMIT, ended).await.is_err() {
             tracing::warn!(%machine, "a program of a simulated machine did not end in time");
         }
+        true
+    }
+
+    /// What a machine had in memory alone is gone.
+    fn lose_memory(&self, machine: &SystemId) {
+        let disk = self.slots().get(machine).and_then(|slot| slot.disk.clone());
+        disk.iter().for_each(|disk| disk.lose_memory());
     }
 
     fn slots(&self) -> MutexGuard<'_, BTreeMap<SystemId, Slot>> {
@@ -232,7 +239,10 @@ async fn run(machine: Arc<Machine>, cancel: CancellationToken) {
 #[async_trait]
 impl Backend for SimulatedMachines {
     async fn power_on(&self, boot: Boot) {
-        self.stop(&boot.system_id).await;
+        if self.stop(&boot.system_id).await {
+            // The power supply's button knows of no orderly end.
+            self.lose_memory(&boot.system_id);
+        }
         let (console, disk) = match self.prepare(&boot) {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -269,9 +279,7 @@ impl Backend for SimulatedMachines {
 
     async fn power_cut(&self, machine: &SystemId) {
         self.stop(machine).await;
-        if let Some(slot) = self.slots().get(machine) {
-            slot.disk.iter().for_each(|disk| disk.lose_memory());
-        }
+        self.lose_memory(machine);
     }
 
     async fn power_state(&self, machine: &SystemId) -> Power {

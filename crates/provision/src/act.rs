@@ -74,11 +74,13 @@ impl Report {
 }
 
 /// Writes down what is about to be given back before it is: whoever dies in between must not think that somebody else
-/// took the machine away, and should not take a bad one again.
-pub(crate) fn remember_intentions(plan: &Plan, memory: &mut Memory, limits: &Limits, now: Timestamp) {
+/// took the machine away, and should not take a bad one again. Whether there is anything to give back.
+pub(crate) fn remember_intentions(plan: &Plan, memory: &mut Memory, limits: &Limits, now: Timestamp) -> bool {
+    let mut any = false;
     *memory = Memory { views: std::mem::take(&mut memory.views), ..plan.memory.clone() };
     for action in &plan.actions {
         let Action::Release { machine, why, cool, .. } = action else { continue };
+        any = true;
         let view = plan.machines.iter().find(|view| view.system_id == *machine);
         let hostname = view.map_or_else(|| machine.to_string(), |view| view.hostname.clone());
         memory.releasing.entry(machine.clone()).or_insert_with(|| Leaving { hostname: hostname.clone(), since: now });
@@ -87,6 +89,7 @@ pub(crate) fn remember_intentions(plan: &Plan, memory: &mut Memory, limits: &Lim
             memory.cooling.insert(machine.clone(), Cooling { hostname, until, reason: why.clone() });
         }
     }
+    any
 }
 
 /// What the actions share.

@@ -7,7 +7,7 @@ use crate::{
     distribution::{Distribution, distribution_of},
     enrolment::Enrolment,
     limits::Limits,
-    memory::Memory,
+    memory::{Afterwards, Keep, Memory},
     observe,
     pass::{Event, Outcome, Pass},
     plan::{self, Block, Plan, Wait, words},
@@ -79,13 +79,21 @@ impl Engine {
     /// Looks at everything, does what can be done now, and says how far things are. Waits for nothing but answers, so it
     /// returns within a minute or two. May be dropped at any time; the next pass picks up from what it sees.
     pub async fn pass(&self, desired: &Desired, memory: &mut Memory) -> Pass {
+        self.pass_and_keep(desired, memory, &Afterwards).await
+    }
+
+    /// As [`Engine::pass`], for who may be killed at any time: `keep` is told what is remembered before anything is given
+    /// back, and whoever goes on with what it kept does not take a machine that has just failed.
+    pub async fn pass_and_keep(&self, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Pass {
         let now = self.clock.now();
         let (observed, client) = match observe::observe(self, desired, memory, now).await {
             Ok(seen) => seen,
             Err(error) => return tell(desired, cannot_look(&error, memory)),
         };
         let plan = plan::plan(desired, &observed, memory, &self.limits, now);
-        act::remember_intentions(&plan, memory, &self.limits, now);
+        if act::remember_intentions(&plan, memory, &self.limits, now) {
+            keep.keep(memory).await;
+        }
         let report = Box::pin(act::act(self, desired, &observed, &plan, client, memory)).await;
         tell(desired, conclude(plan, report, memory, now))
     }

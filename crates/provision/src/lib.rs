@@ -34,5 +34,5 @@ pub use engine::Engine;
 pub use enrolment::{Enrolment, EnrolmentError, NoEnrolment};
 pub use limits::Limits;
 pub use materials::{ClientIdentity, ClusterMaterials, MaterialsError};
-pub use memory::Memory;
+pub use memory::{Keep, Memory};
 pub use pass::{Event, MachineView, Outcome, Pass};

@@ -165,6 +165,12 @@ impl ClusterMaterials {
         format!("{id}.{secret}").into()
     }
 
+    /// The password of one machine's node in a k3s cluster, made of the servers' token.
+    #[must_use]
+    pub fn node_password(&self, system_id: &str, node: &str) -> SecretString {
+        hex(&derived(&format!("password of node {node} on {system_id}"), &self.server_token)[..16]).into()
+    }
+
     /// The key with which API servers keep Secrets in etcd, in base64, made of the servers' token.
     #[must_use]
     pub fn secrets_encryption_key(&self) -> SecretString {
@@ -182,12 +188,8 @@ impl ClusterMaterials {
 
     /// The K10 form: `K10<sha256 of the CA file>::<user>:<password>`.
     fn join_token(&self, user: &str, secret: &SecretString) -> SecretString {
-        let mut token = "K10".to_owned();
-        for byte in Sha256::digest(self.server_ca.certificate_pem.as_bytes()) {
-            write!(token, "{byte:02x}").expect("a string takes everything");
-        }
-        write!(token, "::{user}:{}", secret.expose_secret()).expect("a string takes everything");
-        token.into()
+        let hash = hex(&Sha256::digest(self.server_ca.certificate_pem.as_bytes()));
+        format!("K10{hash}::{user}:{}", secret.expose_secret()).into()
     }
 }
 
@@ -206,11 +208,14 @@ fn derived(purpose: &str, token: &SecretString) -> [u8; 32] {
 fn random_token() -> SecretString {
     let mut bytes = [0_u8; 16];
     rand::rng().fill_bytes(&mut bytes);
-    let mut text = String::with_capacity(32);
-    for byte in bytes {
+    hex(&bytes).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes everything");
-    }
-    text.into()
+        text
+    })
 }
 
 #[cfg(test)]
@@ -268,6 +273,11 @@ mod tests {
         assert!((id.to_owned() + secret).bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
         assert_eq!(STANDARD.decode(materials.secrets_encryption_key().expose_secret()).unwrap().len(), 32);
         assert!(!materials.agent_token.expose_secret().contains(secret));
+        let password = |machine, node| materials.node_password(machine, node).expose_secret().to_owned();
+        assert_eq!(password("4y3hb3", "node01"), password("4y3hb3", "node01"));
+        assert_eq!(password("4y3hb3", "node01").len(), 32);
+        assert_ne!(password("4y3hb3", "node01"), password("4y3hb4", "node01"));
+        assert_ne!(password("4y3hb3", "node01"), password("4y3hb3", "node02"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! machine may be tried once more, but nothing leaks and nothing of others is touched.
 
 use crate::{pass::MachineView, plan::words::elapsed};
+use async_trait::async_trait;
 use ferrogate_model::{SystemId, Timestamp, state::MachineState};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -26,6 +27,21 @@ pub struct Memory {
     pub blocked_by: Vec<String>,
     /// The machines as they were last shown, for when MAAS cannot be asked.
     pub views: Vec<MachineView>,
+}
+
+/// Keeps what is remembered where whoever goes on after a crash finds it.
+#[async_trait]
+pub trait Keep: Send + Sync {
+    /// Keeps it, before anything is given back. Where it cannot be kept the pass goes on: no more is lost than a cool-down.
+    async fn keep(&self, memory: &Memory);
+}
+
+/// For who keeps what is remembered after a pass, if at all.
+pub(crate) struct Afterwards;
+
+#[async_trait]
+impl Keep for Afterwards {
+    async fn keep(&self, _memory: &Memory) {}
 }
 
 /// A machine as it was seen.

@@ -10,7 +10,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use ferrogate_model::{Clock, Timestamp, state::Severity};
-use ferrogate_provision::{Desired, MachineView, Memory, Outcome, Pass};
+use ferrogate_provision::{Desired, Keep, MachineView, Memory, Outcome, Pass};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -20,8 +20,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// One pass of the engine; a trait, so that what is around it can be tested without machines.
 #[async_trait]
 pub(crate) trait Builder: Send + Sync {
-    /// Observes, compares, acts.
-    async fn pass(&self, desired: &Desired, memory: &mut Memory) -> Pass;
+    /// Observes, compares, acts. `keep` is told what is remembered before anything is given back.
+    async fn pass(&self, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Pass;
 }
 
 /// Told after every pass, so that the plane can show how far things are.
@@ -45,6 +45,25 @@ pub(crate) struct Passes<'a> {
     pub(crate) patience: Duration,
 }
 
+/// The sealed notes, as they were before a pass.
+struct Notes<'a> {
+    folder: &'a Folder,
+    sealer: &'a Sealer,
+    progress: Progress,
+}
+
+#[async_trait]
+impl Keep for Notes<'_> {
+    async fn keep(&self, memory: &Memory) {
+        let mut progress = self.progress.clone();
+        progress.memory.clone_from(memory);
+        // Notes that cannot be written end the installation after the pass.
+        if let Err(error) = self.folder.keep(self.sealer, &progress) {
+            tracing::warn!(%error, "what is about to be given back could not be written down");
+        }
+    }
+}
+
 impl Passes<'_> {
     /// Passes until everything is as it should be. What the engine remembers is kept after each.
     ///
@@ -57,7 +76,8 @@ impl Passes<'_> {
     ) -> Result<Pass, InstallError> {
         let mut blocked_since: Option<Instant> = None;
         loop {
-            let pass = self.builder.pass(desired, &mut progress.memory).await;
+            let notes = Notes { folder: self.folder, sealer: self.sealer, progress: progress.clone() };
+            let pass = self.builder.pass(desired, &mut progress.memory, &notes).await;
             self.folder.keep(self.sealer, progress)?;
             self.show(&pass);
             let pause = match &pass.outcome {

@@ -7,6 +7,7 @@ mod back;
 mod config;
 mod install;
 mod plane;
+mod resume;
 mod screen;
 mod terminal;
 mod world;

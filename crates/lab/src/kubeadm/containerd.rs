@@ -54,7 +54,6 @@ pub(super) fn ctr(machine: &Machine, process: &Process) -> Result<(), String> {
     let names = images::tags(&content).ok_or_else(|| format!("ctr: {file}: unrecognized image format"))?;
     let kept = format!("{STORE}/{namespace}/{}.tar", machine::hex(&Sha256::digest(names.join(" "))));
     machine.disk.write(&kept, &content, 0o600).map_err(|error| format!("ctr: {kept}: {error}"))?;
-    machine.disk.keep_in_memory(&kept);
     machine.console.say(&process.source, format!("imported {}", names.join(", ")));
     Ok(())
 }

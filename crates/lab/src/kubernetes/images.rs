@@ -6,15 +6,48 @@ use serde_json::Value;
 /// A tar archive is a row of such blocks.
 const BLOCK: usize = 512;
 
-/// Whether an archive with this image is in the folder. A tar archive with a `manifest.json` must name the image; any other file
-/// that is not empty stands for whatever image is asked for, so that tests need no real archive.
+/// What an archive is good for.
+#[derive(Debug, PartialEq, Eq)]
+enum Archive {
+    /// These images.
+    Holds(Vec<String>),
+    /// Whatever image is asked for: no tar archive, or one of another kind, so that tests need no real archive.
+    HoldsAny,
+    /// Nothing: this is wrong with it.
+    Broken(&'static str),
+}
+
+/// Whether an archive with this image is in the folder, whole. A tar archive with a `manifest.json` must name the image.
 pub(crate) fn is_imported(disk: &Disk, folder: &str, image: &str) -> bool {
-    disk.list(folder).iter().any(|name| {
-        let Ok(content) = disk.read(&format!("{folder}/{name}")) else { return false };
-        match tags(&content) {
-            Some(tags) => tags.iter().any(|tag| same(tag, image)),
-            None => !content.is_empty(),
-        }
+    archives(disk, folder).any(|(_, archive)| match archive {
+        Archive::Holds(tags) => tags.iter().any(|tag| same(tag, image)),
+        Archive::HoldsAny => true,
+        Archive::Broken(_) => false,
+    })
+}
+
+/// A line for each archive of the folder that cannot be imported, such as what a power cut left of one.
+pub(crate) fn complaints(disk: &Disk, folder: &str) -> Vec<String> {
+    let broken = archives(disk, folder).filter_map(|(path, archive)| match archive {
+        Archive::Broken(why) => Some(format!("level=error msg=\"failed to import images from {path}: {why}\"")),
+        Archive::Holds(_) | Archive::HoldsAny => None,
+    });
+    broken.collect()
+}
+
+/// The names of the images in an archive; `None` where it is no whole archive that names some.
+pub(crate) fn tags(archive: &[u8]) -> Option<Vec<String>> {
+    match read(archive) {
+        Archive::Holds(tags) => Some(tags),
+        Archive::HoldsAny | Archive::Broken(_) => None,
+    }
+}
+
+fn archives(disk: &Disk, folder: &str) -> impl Iterator<Item = (String, Archive)> {
+    disk.list(folder).into_iter().map(move |name| {
+        let path = format!("{folder}/{name}");
+        let archive = disk.read(&path).map_or(Archive::Broken("it cannot be read"), |content| read(&content));
+        (path, archive)
     })
 }
 
@@ -24,38 +57,48 @@ fn same(tag: &str, image: &str) -> bool {
     short(tag) == short(image)
 }
 
-/// The names in a docker archive's manifest; `None` for what is not one.
-pub(crate) fn tags(archive: &[u8]) -> Option<Vec<String>> {
-    let manifest: Value = serde_json::from_slice(entry(archive, "manifest.json")?).ok()?;
-    let images = manifest.as_array()?.iter();
-    Some(
-        images
-            .flat_map(|image| image["RepoTags"].as_array().cloned().unwrap_or_default())
-            .filter_map(|tag| tag.as_str().map(str::to_owned))
-            .collect(),
-    )
-}
-
-/// One file of a tar archive (POSIX ustar).
-fn entry<'a>(archive: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
+/// Reads a tar archive (POSIX ustar) to its end.
+fn read(archive: &[u8]) -> Archive {
+    const CUT_OFF: Archive = Archive::Broken("unexpected EOF");
+    if archive.is_empty() {
+        return Archive::Broken("the file is empty");
+    }
+    let mut tags = None;
     let mut at = 0;
-    loop {
-        let head = archive.get(at..at + BLOCK)?;
-        if head.get(257..262)? != b"ustar" {
-            return None;
+    while let Some(head) = archive.get(at..at + BLOCK) {
+        if head.iter().all(|byte| *byte == 0) {
+            return tags.map_or(Archive::HoldsAny, Archive::Holds);
+        }
+        if head.get(257..262) != Some(b"ustar") {
+            return if at == 0 { Archive::HoldsAny } else { Archive::Broken("invalid tar header") };
         }
         let text = |range: std::ops::Range<usize>| {
             let field = &head[range];
             let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
             std::str::from_utf8(&field[..end]).ok()
         };
-        let size = usize::from_str_radix(text(124..136)?.trim(), 8).ok()?;
+        let Some(size) = text(124..136).and_then(|size| usize::from_str_radix(size.trim(), 8).ok()) else {
+            return Archive::Broken("invalid tar header");
+        };
         let start = at + BLOCK;
-        if text(0..100)?.trim_start_matches("./") == wanted {
-            return archive.get(start..start.checked_add(size)?);
+        let Some(content) = start.checked_add(size).and_then(|end| archive.get(start..end)) else { return CUT_OFF };
+        if text(0..100).is_some_and(|name| name.trim_start_matches("./") == "manifest.json") {
+            tags = Some(tags_of(content));
         }
-        at = start.checked_add(size.div_ceil(BLOCK).checked_mul(BLOCK)?)?;
+        at = start + size.next_multiple_of(BLOCK);
     }
+    // A row of blocks that does not end with an empty one has been cut off; what has no such row is no tar archive.
+    if at == 0 { Archive::HoldsAny } else { CUT_OFF }
+}
+
+/// The names in a docker archive's manifest; none where it cannot be read.
+fn tags_of(manifest: &[u8]) -> Vec<String> {
+    let manifest: Value = serde_json::from_slice(manifest).unwrap_or_default();
+    let images = manifest.as_array().into_iter().flatten();
+    images
+        .flat_map(|image| image["RepoTags"].as_array().into_iter().flatten())
+        .filter_map(|tag| tag.as_str().map(str::to_owned))
+        .collect()
 }
 
 #[cfg(test)]
@@ -87,5 +130,23 @@ mod tests {
         assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"));
         disk.write(&format!("{IMAGES}/any.tar"), b"stands for any", 0o644).unwrap();
         assert!(is_imported(&disk, IMAGES, "ferrogate/gateway:0.2.0"));
+    }
+
+    #[test]
+    fn what_a_power_cut_left_of_an_archive_is_no_image_and_is_named() {
+        let disk = Disk::new(None).unwrap();
+        let whole = tar("manifest.json", br#"[{"RepoTags": ["ferrogate/gateway:0.1.0"]}]"#);
+        let path = format!("{IMAGES}/gateway.tar");
+        for kept in [0, 300, BLOCK, BLOCK + 10, 2 * BLOCK] {
+            disk.write(&path, &whole[..kept], 0o644).unwrap();
+            // Less than one block is not known as a tar archive, and stands for any image.
+            let is_broken = kept != 300;
+            assert_eq!(is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"), !is_broken, "{kept}");
+            assert_eq!(complaints(&disk, IMAGES).len(), usize::from(is_broken), "{kept}");
+        }
+        assert!(complaints(&disk, IMAGES)[0].contains(&format!("{path}: unexpected EOF")));
+        disk.write(&path, &whole, 0o644).unwrap();
+        assert!(is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"));
+        assert_eq!(complaints(&disk, IMAGES), Vec::<String>::new());
     }
 }

@@ -9,8 +9,8 @@ use super::{
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Where the id of the instance that was configured is kept; the same id on a later boot means: nothing to do.
-const INSTANCE_ID: &str = "/var/lib/cloud/data/instance-id";
+/// Where cloud-init keeps what it has done for an instance.
+const INSTANCES: &str = "/var/lib/cloud/instances";
 
 /// Runs cloud-init for one boot, up to and with its final stage.
 pub(super) async fn run(machine: &Arc<Machine>, cancel: &CancellationToken) {
@@ -32,8 +32,9 @@ async fn stages(machine: &Arc<Machine>, metadata: &Metadata, cancel: &Cancellati
     console.say("cloud-init", format!("running 'init' at {}", machine.boot.metadata_url));
     let meta = metadata.meta_data().await?;
     metadata.start("init-network", "searching for network data sources").await;
-    let is_new = machine.disk.read_text(INSTANCE_ID).ok().as_deref() != Some(meta.instance_id.as_str());
-    if !is_new {
+    // It goes by whether the file is there, not by what is in it: a file that a power cut emptied says the same.
+    let configured = format!("{INSTANCES}/{}/sem/config_scripts_user", meta.instance_id);
+    if machine.disk.exists(&configured) {
         console.say("cloud-init", "this instance was configured on an earlier boot");
         metadata.finish("init-network", Outcome::Success, "restored from cache").await;
         return Ok(());
@@ -54,8 +55,8 @@ async fn stages(machine: &Arc<Machine>, metadata: &Metadata, cancel: &Cancellati
     metadata.start("modules-final", "running modules for final").await;
     write_files(machine, config.write_files.iter().filter(|file| file.defer))?;
     // An instance counts as configured before its commands run: a machine that loses power now does not run them again.
-    let id = meta.instance_id.as_bytes();
-    machine.disk.write(INSTANCE_ID, id, 0o644).map_err(|error| format!("{INSTANCE_ID}: {error}"))?;
+    let when = format!("{}\n", machine.clock.now());
+    machine.disk.write(&configured, when.as_bytes(), 0o644).map_err(|error| format!("{configured}: {error}"))?;
     runcmd(machine, &config.runcmd, cancel).await
 }
 
@@ -89,7 +90,6 @@ fn write_files<'a>(machine: &Machine, files: impl Iterator<Item = &'a WriteFile>
             machine.disk.write(&file.path, &file.content, file.mode)
         };
         result.map_err(|error| format!("write_files: {}: {error}", file.path))?;
-        machine.disk.keep_in_memory(&file.path);
         machine
             .console
             .say("cloud-init", format!("wrote {} ({} bytes, {:04o})", file.path, file.content.len(), file.mode));

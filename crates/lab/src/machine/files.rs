@@ -57,7 +57,6 @@ fn tar(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(), S
             What::Folder if machine.disk.is_dir(&path) => Ok(()),
             What::Folder => machine.disk.create_dirs(&path).and_then(|()| machine.disk.set_mode(&path, entry.mode)),
             What::File(content) => {
-                machine.disk.keep_in_memory(&path);
                 // A file that is there is removed first, as tar does it.
                 machine.disk.remove(&path).and_then(|()| machine.disk.write(&path, content, entry.mode))
             }
@@ -101,9 +100,7 @@ fn copy(machine: &Machine, from: &str, to: &str) -> Result<(), String> {
     let (_, mode) = disk.stat(from).map_err(said(from))?;
     if !disk.is_dir(from) {
         let content = disk.read(from).map_err(said(from))?;
-        disk.write(to, &content, mode).map_err(said(to))?;
-        disk.keep_in_memory(to);
-        return Ok(());
+        return disk.write(to, &content, mode).map_err(said(to));
     }
     if disk.exists(to) && !disk.is_dir(to) {
         return Err(format!("cannot overwrite non-directory '{to}' with directory '{from}'"));
@@ -115,25 +112,13 @@ fn copy(machine: &Machine, from: &str, to: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The folders whose files are written through to the disk, one a line.
-const SYNCHRONOUS: &str = "/.synchronous";
-
 fn chattr(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(), String> {
     let ["+S", folder] = arguments else { return Err("only +S for a folder is simulated".into()) };
     let folder = process.path(folder);
     if !machine.disk.is_dir(&folder) {
         return Err(format!("No such file or directory while trying to stat {folder}"));
     }
-    machine.disk.append(SYNCHRONOUS, format!("{folder}\n").as_bytes(), 0o600).map_err(said(SYNCHRONOUS))
-}
-
-/// A program wrote a file and did not see to its being on the disk; it is there at once where its folder says so.
-pub(crate) fn not_synced(machine: &Machine, path: &str) {
-    let folders = machine.disk.read_text(SYNCHRONOUS).unwrap_or_default();
-    let inside = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-    if !folders.lines().any(inside) {
-        machine.disk.keep_in_memory(path);
-    }
+    machine.disk.write_through(&folder).map_err(said(&folder))
 }
 
 fn rm(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(), String> {
@@ -231,10 +216,9 @@ mod tests {
         assert_eq!(run_line(&machine, "chattr +i /etc/safe").code, 1);
         for path in ["/etc/safe/a", "/etc/safer"] {
             machine.disk.write(path, b"x", 0o644).unwrap();
-            not_synced(&machine, path);
         }
         machine.disk.lose_memory();
-        let size = |path: &str| machine.disk.stat(path).unwrap().0;
-        assert_eq!((size("/etc/safe/a"), size("/etc/safer")), (1, 0));
+        assert_eq!(machine.disk.read("/etc/safe/a").unwrap(), b"x");
+        assert!(!machine.disk.exists("/etc/safer"));
     }
 }

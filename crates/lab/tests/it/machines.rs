@@ -3,6 +3,7 @@
 
 mod api;
 mod cluster;
+mod cuts;
 mod either;
 mod kubeadm;
 mod kubeadm_power;

@@ -124,6 +124,12 @@ async fn a_machine_is_taken_marked_installed_and_given_back() {
     assert!(matches!(*error.failure, MaasFailure::WrongState(_)), "{error}");
     let events = client.events(&EventFilter { ids: vec![id.clone()], ..EventFilter::default() }).await.unwrap();
     assert!(events.events.iter().any(|event| event.kind == "Deployed" && event.created.is_some()));
+    // Few are asked for: they are the newest, the newest first.
+    let few = EventFilter { ids: vec![id.clone()], limit: Some(2), ..EventFilter::default() };
+    let ids = |page: &ferrogate_maas::types::EventPage| page.events.iter().map(|event| event.id).collect::<Vec<_>>();
+    let newest = ids(&client.events(&few).await.unwrap());
+    assert!(newest.len() == 2 && newest[0] > newest[1] && ids(&events).len() > 2, "{newest:?}");
+    assert_eq!(newest, ids(&events)[..2]);
 
     client.release(&id, &Release { comment: Some("done".into()), ..Release::default() }).await.unwrap();
     let free = wait_for(&client, &id, MachineStatus::Ready).await;

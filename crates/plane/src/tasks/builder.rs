@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint};
 use ferrogate_model::Clock;
 use ferrogate_net::{Connector, Trust};
-use ferrogate_provision::{Desired, Engine, Limits, Memory, NoEnrolment, Pass};
+use ferrogate_provision::{Desired, Engine, Keep, Limits, Memory, NoEnrolment, Pass};
 use secrecy::{ExposeSecret, SecretString};
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -58,11 +58,11 @@ impl Site {
 /// Takes a cluster one step further to what it should be.
 #[async_trait]
 pub trait Builder: Send + Sync + fmt::Debug + 'static {
-    /// One pass. May be dropped at any point.
+    /// One pass. May be dropped at any point; `keep` is told what is remembered before anything is given back.
     ///
     /// # Errors
     /// In words, when the site's settings cannot be used; anything that happens on the way is part of the pass.
-    async fn pass(&self, site: &Site, desired: &Desired, memory: &mut Memory) -> Result<Pass, String>;
+    async fn pass(&self, site: &Site, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Result<Pass, String>;
 }
 
 /// The engine that builds every cluster.
@@ -74,9 +74,9 @@ pub struct EngineBuilder {
 
 #[async_trait]
 impl Builder for EngineBuilder {
-    async fn pass(&self, site: &Site, desired: &Desired, memory: &mut Memory) -> Result<Pass, String> {
+    async fn pass(&self, site: &Site, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Result<Pass, String> {
         let engine =
             Engine::new(site.maas()?, Arc::clone(&site.network), Arc::clone(&site.clock), Arc::new(NoEnrolment));
-        Ok(engine.with_limits(self.limits).pass(desired, memory).await)
+        Ok(engine.with_limits(self.limits).pass_and_keep(desired, memory, keep).await)
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use async_trait::async_trait;
 use ferrogate_model::{ClusterId, state::ClusterState};
-use ferrogate_provision::{Memory, Outcome, Pass};
+use ferrogate_provision::{Keep, Memory, Outcome, Pass};
 use ferrogate_store::{
     Page,
     accounts::{self, Account},
@@ -137,13 +137,35 @@ async fn pass(
         network: ground.sites.connector(gateway.id),
         clock: Arc::clone(&ground.clock),
     };
-    Ok(match ground.builder.pass(&site, &desired, memory).await {
+    let row = Row { ground, cluster: cluster.id };
+    Ok(match ground.builder.pass(&site, &desired, memory, &row).await {
         Ok(pass) => pass,
         Err(problem) => blocked(
             format!("cloud account `{}` cannot be used: {problem}", account.name),
             Some("correct the cloud account"),
         ),
     })
+}
+
+/// The row of a cluster, in which the engine's notes stand. Only who holds the lease writes to it.
+struct Row<'a> {
+    ground: &'a Ground,
+    cluster: ClusterId,
+}
+
+#[async_trait]
+impl Keep for Row<'_> {
+    async fn keep(&self, memory: &Memory) {
+        let kept = match serde_json::to_value(memory) {
+            Ok(memory) => {
+                clusters::set_memory(&self.ground.store, self.cluster, &memory).await.map_err(TaskError::from)
+            }
+            Err(error) => Err(TaskError::document("memory", &error)),
+        };
+        if let Err(error) = kept {
+            tracing::warn!(cluster = %self.cluster, %error, "what is about to be given back could not be noted down");
+        }
+    }
 }
 
 fn blocked(cause: impl Into<String>, hint: Option<&str>) -> Pass {

@@ -4,7 +4,7 @@ mod virtual_address;
 
 use super::{
     API_PORT, API_SERVER_NAME, Distribution, Node, RenderError, Role,
-    artifacts::{Fetch, PROXY_ENV, Place, Steps, add_node_unit},
+    artifacts::{Fetch, PROXY_ENV, Place, SYNC, Steps, add_node_unit},
     base, gateway,
 };
 use crate::{
@@ -21,6 +21,8 @@ use std::net::IpAddr;
 const CONFIG: &str = "/etc/rancher/k3s/config.yaml";
 const TOKEN: &str = "/etc/rancher/k3s/token";
 const AGENT_TOKEN: &str = "/etc/rancher/k3s/agent-token";
+/// What a node proves with that it is the one that first joined under its name.
+const NODE_PASSWORD: &str = "/etc/rancher/node/password";
 const TLS: &str = "/var/lib/rancher/k3s/server/tls";
 const MANIFESTS: &str = "/var/lib/rancher/k3s/server/manifests";
 const IMAGES: &str = "/var/lib/rancher/k3s/agent/images";
@@ -92,6 +94,9 @@ fn add_membership(config: &mut CloudConfig, desired: &Desired, node: &Node<'_>, 
         }
     };
     config.file(TOKEN, Mode::Private, format!("{}\n", token.expose_secret()));
+    // k3s would make it when it joins and not sync it; a machine that loses power then could never join again.
+    let password = materials.node_password(node.system_id, node.name.as_str());
+    config.file(NODE_PASSWORD, Mode::Private, format!("{}\n", password.expose_secret()));
     if !matches!(role, Role::Agent(_)) {
         settings.set("agent-token-file", AGENT_TOKEN);
         config.file(AGENT_TOKEN, Mode::Private, format!("{}\n", materials.agent_token.expose_secret()));
@@ -184,7 +189,7 @@ fn fetches<'a>(desired: &Desired, files: &'a Architecture, binary: &'a Artifact,
 
 fn service(role: &Role) -> String {
     let (command, kind) = if matches!(role, Role::Agent(_)) { ("agent", "exec") } else { ("server", "notify") };
-    Unit::default()
+    let unit = Unit::default()
         .section("Unit")
         .set("Description", &format!("Kubernetes (k3s {command})"))
         .set("Documentation", "https://docs.k3s.io")
@@ -193,7 +198,11 @@ fn service(role: &Role) -> String {
         .section("Service")
         .set("Type", kind)
         .set("EnvironmentFile", PROXY_ENV)
-        .exec([BINARY, command])
+        .exec([BINARY, command]);
+    // A further server is handed the authorities when it joins, and does not start again with what a power cut leaves of
+    // them. An agent is handed everything anew at each start.
+    let unit = if kind == "notify" { unit.set("ExecStartPost", &SYNC.join(" ")) } else { unit };
+    unit
         // Containers outlive a restart of k3s; the limits are those that containers need.
         .set("KillMode", "process")
         .set("Delegate", "yes")

@@ -73,7 +73,7 @@ impl Distribution for Kubeadm {
         if desired.kind == Kind::Gateway {
             gateway::add(&mut config, desired, node, enrolment)?;
         }
-        steps::add(&mut config, images, role);
+        steps::add(&mut config, images, role, shared.is_some());
         let own_ca = desired.plane_ca_pem.is_some();
         let place = Place::Unpack { without: not_needed(images, desired.kind, role, shared.is_some()) };
         let mut fetches = vec![Fetch { artifact: bundle, name: "kubeadm.tar".into(), place }];

@@ -148,6 +148,8 @@ fn keep(ledger: &mut Ledger, court: &Court<'_>, member: &Member<'_>) {
             keep_good(ledger, court, member, stage)
         }
         Verdict::Bad { why, cool } => {
+            // Giving it back may take several passes, and until then it is as late as it was.
+            joining = ledger.joining_clock(&machine.id);
             if machine.locked {
                 ledger.plan.blocks.push(absent::locked(name));
             } else {

@@ -3,7 +3,7 @@
 use crate::world::{World, first_of, spec};
 use ferrogate_lab::maas::MachineSnapshot;
 use ferrogate_provision::{
-    Desired, Distribution, Engine, EtcdTool, K3s, Memory, Node, RenderError, Role, cloud_config::CloudConfig,
+    Desired, Distribution, Engine, EtcdTool, K3s, Memory, Node, Outcome, RenderError, Role, cloud_config::CloudConfig,
 };
 use secrecy::SecretString;
 use serde_json::json;
@@ -104,4 +104,54 @@ async fn whoever_dies_at_any_point_of_the_removal_goes_on_where_it_stopped() {
     world.settle().await;
     assert_eq!(world.kubernetes.etcd()[0], names(&world.ours()));
     assert_eq!(world.ours().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_still_joining_stays_while_the_only_other_member_is_silent() {
+    let mut world = World::new(spec(0)).await;
+    let mut memory = Memory::default();
+    world.converge(&engine(&world), &mut memory).await;
+    let first = first_of(&world, "control-plane");
+    for machine in world.maas.machines().iter().filter(|machine| machine.hostname != first.hostname) {
+        world.kubernetes.never_joins(&machine.hostname);
+    }
+    world.desired.spec.control_plane.count = 3;
+    let mut joining = None;
+    while joining.is_none() {
+        engine(&world).pass(&world.desired, &mut memory).await;
+        let ours = world.ours().into_iter();
+        joining = ours.into_iter().find(|m| m.status == "Deployed" && m.hostname != first.hostname);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let joining = joining.unwrap();
+    world.kubernetes.silence(&first.hostname, true);
+    let mut reasons = Vec::new();
+    // Its deadline passes, and that of leaving etcd.
+    for _ in 0..90 {
+        // A new engine has no connection left open.
+        let pass = engine(&world).pass(&world.desired, &mut memory).await;
+        reasons.extend(match pass.outcome {
+            Outcome::Working { reason, .. } | Outcome::Blocked { cause: reason, .. } => Some(reason),
+            Outcome::Converged => None,
+        });
+        let now = world.maas.machine(&joining.hostname).unwrap();
+        assert_eq!((now.status, now.releases), ("Deployed", joining.releases), "{reasons:#?}");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    let why = format!(
+        "{} does not answer for Kubernetes now, and only a server that does can take {} out of etcd",
+        first.hostname, joining.hostname
+    );
+    assert!(reasons.iter().any(|reason| reason.contains(&why)), "{reasons:#?}");
+    world.kubernetes.silence(&first.hostname, false);
+    let mut reasons = Vec::new();
+    for _ in 0..90 {
+        let pass = engine(&world).pass(&world.desired, &mut memory).await;
+        if world.maas.machine(&joining.hostname).unwrap().releases > joining.releases {
+            return;
+        }
+        reasons.push(pass.outcome);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    panic!("{} is kept for ever: {reasons:#?}", joining.hostname);
 }

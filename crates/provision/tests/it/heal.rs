@@ -4,7 +4,7 @@ use crate::world::{World, first_of, spec};
 use async_trait::async_trait;
 use ferrogate_lab::maas::MachineFault;
 use ferrogate_lab::maas::{Call, Gate, Maas, Verdict};
-use ferrogate_maas::Allocate;
+use ferrogate_maas::{Allocate, EventFilter, Release};
 use ferrogate_model::SystemId;
 use ferrogate_model::state::{MachineState, Severity};
 use ferrogate_provision::{Memory, Outcome, Pass, mark};
@@ -36,6 +36,37 @@ async fn a_machine_that_fails_to_install_is_named_cools_down_and_is_replaced() {
     assert!(replaced[0].contains(&bad.hostname) && replaced[0].contains("failed to install"), "{replaced:?}");
     assert!(replaced[0].contains("the last MAAS knows of it: `") && replaced[0].contains("Failed"), "{replaced:?}");
     assert_eq!(memory.cooling[&bad.system_id].hostname, bad.hostname);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_machine_with_a_long_history_only_the_newest_events_are_read_and_told() {
+    let world = World::new(spec(1)).await;
+    let bad = world.maas.machines().into_iter().find(|machine| machine.pool == "workers" && machine.status == "Ready");
+    let bad = bad.unwrap();
+    for _ in 0..5 {
+        let theirs = Allocate { system_id: Some(bad.system_id.clone()), ..Allocate::default() };
+        world.operator.allocate(&theirs).await.unwrap();
+        world.operator.release(&bad.system_id, &Release::default()).await.unwrap();
+        world.settle().await;
+    }
+    world.watcher.forgive();
+    world.maas.faults().machine(bad.hostname.clone(), MachineFault::FailsToDeploy);
+    let passes = world.converge(&world.engine(), &mut Memory::default()).await;
+    let replaced = told(&passes, "MachineReplaced");
+    let (_, words) = replaced[0].split_once("; the last MAAS knows of it: ").unwrap();
+    let words: Vec<&str> = words.split(';').next().unwrap().split(", then ").collect();
+    let filter = EventFilter { ids: vec![bad.system_id], limit: Some(1000), ..EventFilter::default() };
+    let noted: Vec<String> = world.client.events(&filter).await.unwrap().events.iter().rev().map(in_words).collect();
+    let end = noted.iter().rposition(|event| event.starts_with("`Failed deployment")).unwrap() + 1;
+    assert!(end > 10, "{noted:#?}");
+    assert_eq!(words, noted[end - 4..end], "the newest four when it was given back, oldest first");
+}
+
+fn in_words(event: &ferrogate_maas::types::Event) -> String {
+    match event.description.as_str() {
+        "" => format!("`{}`", event.kind),
+        description => format!("`{} ({description})`", event.kind),
+    }
 }
 
 #[tokio::test(start_paused = true)]

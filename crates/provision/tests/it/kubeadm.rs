@@ -173,6 +173,33 @@ fn servers_with_a_shared_address_hold_it_and_everybody_goes_there() {
     }
 }
 
+#[test]
+fn the_first_server_gives_its_address_holder_less_rights_once_the_cluster_stands() {
+    let lasting = format!("{HOME}/kube-vip.yaml");
+    let link =
+        format!("\nExecStart=/usr/bin/ln --symbolic --force {lasting} /etc/kubernetes/manifests/kube-vip.yaml\n");
+    let unit = |case: &Case| case.file("/etc/systemd/system/ferrogate-kubeadm.service").to_owned();
+    let names = ["10.20.0.200", "prod-0123.maas"];
+    let first = case(Kind::Tenant, Role::FirstServer, &names);
+    let begins: Value =
+        serde_saphyr::from_str(first.file(&format!("{HOME}/kubernetes/manifests/kube-vip.yaml"))).unwrap();
+    let mut then: Value = serde_saphyr::from_str(first.file(&lasting)).unwrap();
+    let identity = &mut then["spec"]["volumes"][0]["hostPath"]["path"];
+    assert_eq!(*identity, "/etc/kubernetes/admin.conf");
+    *identity = json!("/etc/kubernetes/super-admin.conf");
+    assert_eq!(then, begins, "nothing else is different");
+    let text = unit(&first);
+    let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("no `{words}` in\n{text}"));
+    // After kubeadm and kubectl, which need the rights; before the mark, so that a cut makes it happen at the next boot.
+    assert!(place("start ferrogate-join.service") < place("kubectl") && place("kubectl") < place(&link), "{text}");
+    assert!(place(&link) < place("/dev/null /var/lib/ferrogate-node/ready"), "{text}");
+    for (role, names) in [(Role::FirstServer, [].as_slice()), (server(), &names), (agent(), &names)] {
+        let other = case(Kind::Tenant, role, names);
+        assert!(!unit(&other).contains("kube-vip"), "{}", unit(&other));
+        assert!(!other.config.files.iter().any(|file| file.path == lasting));
+    }
+}
+
 /// A power cut at any point of the start is followed by another start.
 #[test]
 fn a_start_is_taken_up_again_and_a_member_of_etcd_is_never_cleared() {

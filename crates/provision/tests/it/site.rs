@@ -179,6 +179,13 @@ impl Site {
         Self { lab, engine, desired, recorder }
     }
 
+    /// A client of MAAS, for what people do there.
+    pub(crate) fn maas(&self) -> Client {
+        let (endpoint, _) = Endpoint::parse(&self.lab.maas_endpoint()).unwrap();
+        let key: ApiKey = self.lab.api_key().expose_secret().parse().unwrap();
+        Client::new(ClientOptions::new(endpoint, key, self.lab.connector(), Arc::new(TestClock::start()))).unwrap()
+    }
+
     pub(crate) async fn converge(&self, memory: &mut Memory) -> Pass {
         for _ in 0..300 {
             let pass = self.engine.pass(&self.desired, memory).await;

@@ -48,19 +48,10 @@ async fn the_shared_address_answers_and_outlives_any_server(distribution: Distri
         assert!(answers(&site, address, Duration::from_secs(120)).await);
         site.lab.machines().power_cut(&machine.system_id).await;
         assert!(answers(&site, address, Duration::from_secs(120)).await, "without {}", machine.hostname);
-        let client = ferrogate_maas_client(&site);
-        client.power_on(&machine.system_id, None).await.unwrap();
+        site.maas().power_on(&machine.system_id, None).await.unwrap();
         tokio::time::sleep(Duration::from_secs(120)).await;
     }
     site.lab.shutdown().await;
-}
-
-fn ferrogate_maas_client(site: &Site) -> ferrogate_maas::Client {
-    use secrecy::ExposeSecret as _;
-    let (endpoint, _) = ferrogate_maas::Endpoint::parse(&site.lab.maas_endpoint()).unwrap();
-    let key: ferrogate_maas::ApiKey = site.lab.api_key().expose_secret().parse().unwrap();
-    let clock = std::sync::Arc::new(crate::world::TestClock::start());
-    ferrogate_maas::Client::new(ferrogate_maas::ClientOptions::new(endpoint, key, site.lab.connector(), clock)).unwrap()
 }
 
 async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had(distribution: DistributionKind) {

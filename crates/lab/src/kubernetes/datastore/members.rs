@@ -95,8 +95,11 @@ impl Datastore {
     fn up(self: &Arc<Self>, place: &Place<'_>) -> Result<Member, String> {
         let member = Member { datastore: Arc::clone(self), node: place.node.to_owned() };
         let line = format!("{} {}\n", self.id, place.node);
-        // It writes through to its disk: a power cut takes nothing of it.
-        place.disk.write(place.file, line.as_bytes(), 0o600).map_err(|error| format!("{}: {error}", place.file))?;
+        // etcd syncs what it writes before it answers.
+        place
+            .disk
+            .write_and_fsync(place.file, line.as_bytes(), 0o600)
+            .map_err(|error| format!("{}: {error}", place.file))?;
         Ok(member)
     }
 

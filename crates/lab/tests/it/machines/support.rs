@@ -320,6 +320,8 @@ impl NodeFiles {
             Role::Agent(url) => (format!("server: {url}\n"), secret(&materials.agent_join_token())),
         };
         all.set("/etc/rancher/k3s/token", "0600", &token);
+        // k3s would make it and leave it in memory.
+        all.set("/etc/rancher/node/password", "0600", &format!("{:032x}\n", rand::random::<u128>()));
         let mut config = format!("node-name: {name}\ntoken-file: /etc/rancher/k3s/token\n{settings}");
         let agent = matches!(role, Role::Agent(_));
         if !agent {
@@ -388,7 +390,7 @@ impl NodeFiles {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -409,8 +411,11 @@ ExecStart=/usr/bin/sha256sum --check --strict /etc/ferrogate/k3s.sha256
 ExecStart=/usr/bin/sha256sum --check --strict /etc/ferrogate/gateway.tar.sha256
 ExecStart=/usr/bin/install -D -m 0644 /var/cache/ferrogate/gateway.tar /var/lib/rancher/k3s/agent/images/gateway.tar
 ExecStart=/usr/bin/install -D -m 0755 /var/cache/ferrogate/k3s /usr/local/bin/k3s
-ExecStart=/usr/bin/systemctl enable --now --no-block k3s.service
+ExecStart=/usr/bin/systemctl enable k3s.service
+ExecStart=/usr/bin/sync
 ExecStart=/usr/bin/install -D -m 0644 /dev/null /var/lib/ferrogate-node/installed
+ExecStart=/usr/bin/sync
+ExecStart=/usr/bin/systemctl start --no-block k3s.service
 [Install]
 WantedBy=multi-user.target
 ";

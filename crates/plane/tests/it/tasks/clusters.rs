@@ -7,7 +7,7 @@ use ferrogate_model::{
     state::{ClusterState, GatewayState, MachineState, OperationState, Severity},
 };
 use ferrogate_plane::tasks::{Builder, Clusters, Done, Reconciler, Site};
-use ferrogate_provision::{Desired, Event, MachineView, Memory, Outcome, Pass};
+use ferrogate_provision::{Desired, Event, Keep, MachineView, Memory, Outcome, Pass};
 use ferrogate_store::{
     Page, SecretHash, accounts, clusters, gateways, machines,
     tokens::{self, Token},
@@ -53,13 +53,20 @@ impl Script {
 
 #[async_trait]
 impl Builder for Script {
-    async fn pass(&self, _site: &Site, desired: &Desired, memory: &mut Memory) -> Result<Pass, String> {
+    async fn pass(
+        &self,
+        _site: &Site,
+        desired: &Desired,
+        memory: &mut Memory,
+        keep: &dyn Keep,
+    ) -> Result<Pass, String> {
+        memory.api_silent_since = Some("2026-11-23T08:00:00Z".parse().unwrap());
+        keep.keep(memory).await;
         self.desired.lock().unwrap().push(desired.clone());
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
         self.gate.acquire().await.unwrap().forget();
         self.at_once.fetch_sub(1, Ordering::SeqCst);
-        memory.api_silent_since = Some("2026-11-23T08:00:00Z".parse().unwrap());
         Ok(self.passes.lock().unwrap().pop_front().unwrap_or_else(|| pass(Outcome::Converged, &[])))
     }
 }
@@ -347,6 +354,22 @@ async fn a_deletion_that_comes_during_a_pass_is_not_written_over() {
     assert!(tokens::by_token(&stage.store, &token.token_hash, stage.ground.now()).await.unwrap().is_none());
     assert_eq!(stage.read_operation(deletion).await.state, OperationState::Succeeded);
     assert!(script.desired.lock().unwrap().last().unwrap().absent);
+}
+
+#[tokio::test]
+async fn what_the_engine_is_about_to_do_is_noted_down_before_a_replica_dies_of_it() {
+    let script = Script::new([]);
+    let stage = Stage::with_builder(script.clone()).await;
+    let (gateway, account) = stage.running_gateway("paris").await;
+    let (id, _) = stage.cluster("c1", gateway.id, account).await;
+    script.hold();
+    let reconciler = Clusters::new(Arc::clone(&stage.ground));
+    let text = id.to_string();
+    tokio::select! {
+        done = reconciler.reconcile(&text) => panic!("{done:?}"),
+        () = stage.until(|_| script.at_once.load(Ordering::SeqCst) == 1) => {}
+    }
+    assert_eq!(stage.read_cluster(id).await.memory["api_silent_since"], "2026-11-23T08:00:00Z");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@
 //! etcd writes through to its disk at once and kubeadm does not. So everything that a member cannot do without is on the
 //! disk before it becomes one: a member is not cleared, and what a power cut left empty nobody would write again.
 
-use super::{IMAGES, KUBERNETES, MANIFESTS, SEED, SOCKET, configuration::CONFIG};
+use super::{IMAGES, KUBERNETES, MANIFESTS, SEED, SOCKET, configuration::CONFIG, virtual_address::LESS_RIGHTS};
 use crate::{
     cloud_config::{CloudConfig, Mode},
     distribution::{
@@ -67,14 +67,14 @@ const PREPARE: &[&[&str]] = &[
 const START: &[&[&str]] = &[&[SYSTEMCTL, "start", "--no-block", "ferrogate-kubeadm.service"]];
 
 /// Adds containerd, the kubelet and our own units.
-pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, role: &Role) {
+pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, role: &Role, has_shared_address: bool) {
     config.file("/etc/containerd/config.toml", Mode::Public, containerd_settings(&images.pause_image));
     let mut units = vec![
         ("containerd", containerd()),
         ("kubelet", kubelet()),
         ("ferrogate-reset", reset()),
         ("ferrogate-join", join(role)),
-        ("ferrogate-kubeadm", membership(role)),
+        ("ferrogate-kubeadm", membership(role, has_shared_address)),
     ];
     if matches!(role, Role::Server(_)) {
         units.push(("ferrogate-resume", resume()));
@@ -227,7 +227,7 @@ fn resume() -> Unit {
         .exec(SYNC)
 }
 
-fn membership(role: &Role) -> Unit {
+fn membership(role: &Role, has_shared_address: bool) -> Unit {
     let mut unit = Unit::default()
         .section("Unit")
         .set("Description", "Bring this node into its Kubernetes cluster for Ferrogate")
@@ -264,6 +264,9 @@ fn membership(role: &Role) -> Unit {
             "--filename",
             MANIFESTS,
         ]);
+        if has_shared_address {
+            unit = unit.exec(LESS_RIGHTS);
+        }
     }
     unit.exec(marker(READY)).section("Install").set("WantedBy", "multi-user.target")
 }

@@ -1,6 +1,6 @@
 //! The address that several servers share: kube-vip beside each API server, of which one at a time answers for it.
 
-use super::SEED;
+use super::{KUBERNETES, SEED};
 use crate::{
     cloud_config::{CloudConfig, Mode},
     distribution::{API_PORT, Role},
@@ -10,11 +10,31 @@ use ferrogate_model::release::KubeadmImages;
 use serde_json::json;
 use std::net::IpAddr;
 
+/// What the kubelet of the first server reads once the cluster stands.
+const LASTING: &str = "/var/lib/ferrogate-node/kube-vip.yaml";
+
+/// Takes the rights of the first days from the first server's pod. A link, because what it leads to has long been on the
+/// disk: a power cut leaves one pod or the other, and never an empty file in whose place nobody would hold the address
+/// that this server itself asks at.
+pub(super) const LESS_RIGHTS: [&str; 5] =
+    ["/usr/bin/ln", "--symbolic", "--force", LASTING, "/etc/kubernetes/manifests/kube-vip.yaml"];
+
 /// Adds it as a static pod of the kubelet.
 pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, address: IpAddr, role: &Role) {
-    // Until the first server has granted rights to `admin.conf`, only the other file has any.
-    let identity = if *role == Role::FirstServer { "super-admin.conf" } else { "admin.conf" };
-    let identity = format!("/etc/kubernetes/{identity}");
+    let lasting = pod(images, address, "admin.conf");
+    let begins = format!("{SEED}/manifests/kube-vip.yaml");
+    if *role == Role::FirstServer {
+        // Until kubeadm has granted rights to `admin.conf`, only the other file has any.
+        config.file(&begins, Mode::Private, pod(images, address, "super-admin.conf"));
+        config.file(LASTING, Mode::Private, lasting);
+    } else {
+        config.file(&begins, Mode::Private, lasting);
+    }
+}
+
+/// The pod, which asks Kubernetes with the rights of a file of kubeadm's.
+fn pod(images: &KubeadmImages, address: IpAddr, identity: &str) -> String {
+    let identity = format!("{KUBERNETES}/{identity}");
     let length = if address.is_ipv4() { "32" } else { "128" };
     let (address, port) = (address.to_string(), API_PORT.to_string());
     let settings = [
@@ -34,7 +54,7 @@ pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, address: IpA
     ];
     let mut environment: Vec<_> = settings.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     environment.push(json!({"name": "vip_nodename", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}));
-    let pod = json!({
+    block(&json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
@@ -59,6 +79,5 @@ pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, address: IpA
             }],
             "volumes": [{"name": "identity", "hostPath": {"path": identity, "type": "File"}}],
         },
-    });
-    config.file(&format!("{SEED}/manifests/kube-vip.yaml"), Mode::Private, block(&pod));
+    }))
 }
