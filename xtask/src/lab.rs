@@ -30,11 +30,20 @@ pub(crate) fn run(command: &Lab) -> Result<()> {
 /// Commands that start machines, and so need what machines are made of.
 const START_MACHINES: [&str; 3] = ["up", "test", "serve"];
 
+/// Whether these arguments ask for machines that QEMU runs.
+fn wants_virtual_machines(args: &[OsString]) -> bool {
+    ["kvm", "emulated"].iter().any(|kind| {
+        let whole = format!("--backend={kind}");
+        args.iter().any(|arg| *arg == *whole.as_str())
+            || args.windows(2).any(|two| two[0] == "--backend" && two[1] == *kind)
+    })
+}
+
 /// Builds the lab's program and the one that is tried in it, and becomes the first.
 fn program(args: &[OsString]) -> Result<()> {
     let asks = args.iter().any(|arg| ["--help", "-h", "--list"].iter().any(|word| arg == word));
     if !asks && args.first().is_some_and(|command| START_MACHINES.iter().any(|word| command == word)) {
-        build::ensure(&build::Options::default())?;
+        build::ensure(&build::Options { pc_kernel: wants_virtual_machines(args), ..build::Options::default() })?;
     }
     let packages = ["--package", "ferrogate", "--package", "ferrogate-lab"];
     must(cargo().args(["build", "--quiet"]).args(packages).arg("--bins"), "building the lab's programs")?;
@@ -42,4 +51,16 @@ fn program(args: &[OsString]) -> Result<()> {
     // Nothing of ours is left between the person and the program: signals and exit codes are its own.
     let error = Command::new(&program).args(args).exec();
     bail!("{} could not be started: {error}", program.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_of_virtual_machines_is_built_for_those_who_ask_for_them() {
+        let asks = |line: &str| wants_virtual_machines(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(asks("up --backend kvm") && asks("test --only a -- --backend=emulated"));
+        assert!(!asks("up --backend uml") && !asks("up --site kvm"));
+    }
 }

@@ -13,7 +13,10 @@ use std::{
 pub struct Artifacts {
     /// The User Mode Linux kernel, a program.
     pub kernel: PathBuf,
-    /// Its release, such as `7.2.12-e2e`.
+    /// The kernel of virtual machines, where it was built: `cargo xtask lab build --pc-kernel`.
+    #[serde(default)]
+    pub pc_kernel: Option<PathBuf>,
+    /// The kernels' release, such as `7.2.12-lab`.
     #[serde(default)]
     pub kernel_release: String,
     /// The root file system that disks begin as.
@@ -52,7 +55,8 @@ impl Artifacts {
         let text = std::fs::read_to_string(&path).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
         let artifacts: Self =
             serde_json::from_str(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
-        for file in [&artifacts.kernel, &artifacts.root_image, &artifacts.release, &artifacts.mirror_dir] {
+        let needed = [&artifacts.kernel, &artifacts.root_image, &artifacts.release, &artifacts.mirror_dir];
+        for file in needed.into_iter().chain(&artifacts.pc_kernel) {
             if !file.exists() {
                 return Err(wrong(format!("{} is gone", file.display())));
             }

@@ -113,7 +113,7 @@ pub struct Status {
     /// What the site's DNS does with MAAS's domain.
     #[serde(default)]
     pub delegation: Delegation,
-    /// Which machines: `uml`, `kvm` or `simulated`.
+    /// Which machines: `uml`, `kvm`, `emulated` or `simulated`.
     #[serde(default)]
     pub backend: String,
     /// The plane's address.

@@ -125,7 +125,7 @@ async fn start(options: Options, say: &impl Fn(&str)) -> Result<Site, HostError>
     let artifacts = match options.backend {
         // Simulated machines need none, and take them where they are.
         BackendKind::Simulated => Artifacts::load(&options.artifacts).ok(),
-        BackendKind::Uml | BackendKind::Kvm => Some(Artifacts::load(&options.artifacts)?),
+        BackendKind::Uml | BackendKind::Kvm | BackendKind::Emulated => Some(Artifacts::load(&options.artifacts)?),
     };
     keys::ssh_pair(&folder).await?;
     let key = keys::api_key();

@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// Do not install missing Debian packages, only name them
     #[arg(long)]
     pub(crate) no_install: bool,
+    /// Also the kernel of virtual machines, for `--backend kvm` and `--backend emulated`
+    #[arg(long)]
+    pub(crate) pc_kernel: bool,
     /// Debian's archive, instead of the one that apt uses here
     #[arg(long, value_name = "URL")]
     pub(crate) debian_mirror: Option<String>,
@@ -48,6 +51,9 @@ pub(crate) struct Options {
 pub(crate) struct Artifacts {
     /// The machines' kernel, a program.
     pub(crate) kernel: PathBuf,
+    /// The kernel of virtual machines, where it was built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pc_kernel: Option<PathBuf>,
     /// What `uname -r` says on a machine.
     pub(crate) kernel_release: String,
     /// The disk that every machine starts from: ext4 without partitions, label `rootfs`.
@@ -69,13 +75,14 @@ pub(crate) struct Artifacts {
 #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
 pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
     let started = Instant::now();
-    needs::prepare(!options.no_install)?;
+    needs::prepare(!options.no_install, options.pc_kernel)?;
     let mirror = match &options.debian_mirror {
         Some(mirror) => mirror.trim_end_matches('/').to_owned(),
         None => debian::mirror()?,
     };
-    let cache = Cache::open(programs::COUNT + OTHER_ARTIFACTS)?;
+    let cache = Cache::open(programs::COUNT + OTHER_ARTIFACTS + usize::from(options.pc_kernel))?;
     let kernel = kernel::build(&cache, &mirror)?;
+    let pc_kernel = kernel::pc(&cache, &mirror, options.pc_kernel)?;
     let tree = root_image::tree(&cache, &mirror)?;
     let root_image = root_image::build(&cache, &tree, &kernel)?;
     let programs = programs::build(&cache)?;
@@ -92,6 +99,7 @@ pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
     versions.insert("gateway".into(), env!("CARGO_PKG_VERSION").into());
     let artifacts = Artifacts {
         kernel: kernel.program(),
+        pc_kernel,
         kernel_release: kernel.release,
         root_image,
         release: release.join("release.json"),

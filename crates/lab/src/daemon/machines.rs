@@ -13,6 +13,7 @@ use crate::{
     machine::{SimulatedMachines, SimulatedOptions},
     netns,
     programs::NoPrograms,
+    qemu::{Processor, QemuOptions},
     uml::UmlOptions,
 };
 use async_trait::async_trait;
@@ -37,8 +38,10 @@ const SIMULATED_BOOT: Duration = Duration::from_millis(200);
 pub enum BackendKind {
     /// User Mode Linux: a kernel as a process.
     Uml,
-    /// Virtual machines of QEMU.
+    /// Virtual machines of QEMU on this computer's processor.
     Kvm,
+    /// Virtual machines of QEMU that is the processor, too: slow, and runs everywhere.
+    Emulated,
     /// Machines in the daemon's process.
     Simulated,
 }
@@ -50,6 +53,7 @@ impl BackendKind {
         match self {
             Self::Uml => "uml",
             Self::Kvm => "kvm",
+            Self::Emulated => "emulated",
             Self::Simulated => "simulated",
         }
     }
@@ -59,10 +63,10 @@ impl FromStr for BackendKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Uml, Self::Kvm, Self::Simulated]
+        [Self::Uml, Self::Kvm, Self::Emulated, Self::Simulated]
             .into_iter()
             .find(|kind| kind.word() == text)
-            .ok_or_else(|| format!("`{text}` is none of uml, kvm, simulated"))
+            .ok_or_else(|| format!("`{text}` is none of uml, kvm, emulated, simulated"))
     }
 }
 
@@ -116,17 +120,15 @@ impl Machines {
                 }))
             }
             BackendKind::Uml => {
-                let artifacts = artifacts.ok_or_else(|| no_machines("there are no artifacts"))?;
-                let mut rack = RackOptions::new(&artifacts.root_image, folder.disks());
-                rack.consoles = Some(folder.machines());
-                rack.namespace = Some(namespaces.site.clone());
-                netns::BRIDGE.clone_into(&mut rack.bridge);
-                rack.hosts_folder = Some(folder.dhcp_hosts());
-                rack.memory_limit_mib = options.machine_memory_mib;
+                let artifacts = artifacts.ok_or_else(no_artifacts)?;
+                let rack = rack(options, folder, namespaces, artifacts);
                 let uml = UmlOptions { kernel: artifacts.kernel.clone(), plain_disks: false, rack };
                 Kind::Real(Rack::uml(uml).await?)
             }
-            BackendKind::Kvm => return Err(no_machines("the backend `kvm` is not built in")),
+            BackendKind::Kvm => virtual_machines(options, folder, namespaces, artifacts, Processor::Kvm).await?,
+            BackendKind::Emulated => {
+                virtual_machines(options, folder, namespaces, artifacts, Processor::Emulated).await?
+            }
         };
         Ok(Arc::new(Self { kind, dead: Mutex::default() }))
     }
@@ -181,8 +183,36 @@ impl Machines {
     }
 }
 
-fn no_machines(why: &str) -> HostError {
-    HostError::Part { part: "machines", why: why.to_owned() }
+/// What real machines of every kind are made with.
+fn rack(options: &Options, folder: &Folder, namespaces: &Namespaces, artifacts: &Artifacts) -> RackOptions {
+    let mut rack = RackOptions::new(&artifacts.root_image, folder.disks());
+    rack.consoles = Some(folder.machines());
+    rack.namespace = Some(namespaces.site.clone());
+    netns::BRIDGE.clone_into(&mut rack.bridge);
+    rack.hosts_folder = Some(folder.dhcp_hosts());
+    rack.memory_limit_mib = options.machine_memory_mib;
+    rack
+}
+
+async fn virtual_machines(
+    options: &Options,
+    folder: &Folder,
+    namespaces: &Namespaces,
+    artifacts: Option<&Artifacts>,
+    processor: Processor,
+) -> Result<Kind, HostError> {
+    let artifacts = artifacts.ok_or_else(no_artifacts)?;
+    let no_kernel = || HostError::Artifacts {
+        why: "the kernel of virtual machines is missing (`cargo xtask lab build --pc-kernel`)".into(),
+    };
+    let kernel = artifacts.pc_kernel.clone().ok_or_else(no_kernel)?;
+    let qemu = Tool::Qemu.find()?;
+    let rack = rack(options, folder, namespaces, artifacts);
+    Ok(Kind::Real(Rack::qemu(QemuOptions { qemu, processor, kernel, rack }).await?))
+}
+
+fn no_artifacts() -> HostError {
+    HostError::Part { part: "machines", why: "there are no artifacts".into() }
 }
 
 #[async_trait]

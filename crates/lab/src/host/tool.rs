@@ -27,6 +27,8 @@ pub enum Tool {
     SshKeygen,
     /// Opens a session on a machine.
     Ssh,
+    /// Runs virtual machines.
+    Qemu,
 }
 
 impl Tool {
@@ -43,6 +45,7 @@ impl Tool {
             Self::Setpriv => "setpriv",
             Self::SshKeygen => "ssh-keygen",
             Self::Ssh => "ssh",
+            Self::Qemu => "qemu-system-x86_64",
         }
     }
 
@@ -58,6 +61,7 @@ impl Tool {
             Self::Openssl => "openssl",
             Self::Setpriv => "util-linux",
             Self::SshKeygen | Self::Ssh => "openssh-client",
+            Self::Qemu => "qemu-system-x86",
         }
     }
 

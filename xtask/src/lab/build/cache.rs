@@ -102,6 +102,16 @@ impl Cache {
         Ok(finished)
     }
 
+    /// The folder of an artifact where it is there; it counts as used.
+    pub(super) fn find(&self, step: &Step, key: &str) -> Option<PathBuf> {
+        let name = format!("{}-{key}", step.name);
+        let finished = self.folder.join(&name);
+        finished.exists().then(|| {
+            self.used.borrow_mut().insert(name);
+            finished
+        })
+    }
+
     /// Removes the artifacts that this build did not ask for.
     ///
     /// # Errors

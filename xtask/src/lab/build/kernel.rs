@@ -1,4 +1,5 @@
-//! The machines' kernel: User Mode Linux from Debian's packaged source, with everything built in.
+//! The machines' kernels from Debian's packaged source, with everything built in: User Mode Linux, and one for virtual machines
+//! of QEMU that has the same functions.
 
 use super::cache::Cache;
 use super::debian;
@@ -7,15 +8,40 @@ use super::workshop::{Step, Workshop, answer};
 use crate::run::root;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 const RECIPE: u32 = 1;
-const STEP: Step = Step { name: "kernel", expected: Duration::from_secs(6 * 60) };
+const UML: Kind = Kind {
+    step: Step { name: "kernel", expected: Duration::from_secs(6 * 60) },
+    architecture: "um",
+    target: "linux",
+    result: "linux",
+    program: "linux.uml",
+};
+const PC: Kind = Kind {
+    step: Step { name: "pc-kernel", expected: Duration::from_secs(6 * 60) },
+    architecture: "x86_64",
+    target: "bzImage",
+    result: "arch/x86/boot/bzImage",
+    program: "bzImage",
+};
 /// Debian's package of the source. Within it Debian's newest revision is taken on the day of the build.
 const PACKAGE: &str = "linux-source-7.2";
 const SUITE: &str = "trixie-backports";
+
+/// Which kernel.
+struct Kind {
+    step: Step,
+    /// As the kernel's makefiles call it.
+    architecture: &'static str,
+    /// What is made, and where it lies in the source then.
+    target: &'static str,
+    result: &'static str,
+    /// Its name in the cache.
+    program: &'static str,
+}
 
 /// A line to put into the source, and where.
 #[derive(Deserialize)]
@@ -46,7 +72,7 @@ pub(super) struct Kernel {
 impl Kernel {
     /// The program.
     pub(super) fn program(&self) -> PathBuf {
-        self.folder.join("linux.uml")
+        self.folder.join(UML.program)
     }
 }
 
@@ -55,20 +81,54 @@ impl Kernel {
 /// # Errors
 /// When a tool fails, an edit finds another source than it knows, or an option is not taken.
 pub(super) fn build(cache: &Cache, mirror: &str) -> Result<Kernel> {
-    let recipe = root().join("lab/kernel");
-    let compiler = answer(Command::new("gcc").arg("--version"), "asking the compiler for its version")?;
-    let key = Key::new(STEP.name, RECIPE)
-        .text("package", PACKAGE)
-        .text("suite", SUITE)
-        .text("compiler", compiler.lines().next().unwrap_or_default())
-        .folder(&recipe)?
-        .digits();
-    let folder = cache.artifact(&STEP, &key, |workshop| make(workshop, &recipe, mirror))?;
+    let recipe = recipe();
+    let key = key(&UML)?.folder(&recipe)?.digits();
+    let folder = cache.artifact(&UML.step, &key, |workshop| {
+        make(workshop, &UML, &std::fs::read_to_string(recipe.join("fragment"))?, mirror)
+    })?;
     let release = std::fs::read_to_string(folder.join("release"))?.trim().to_owned();
     Ok(Kernel { folder, key, release })
 }
 
-fn make(workshop: &Workshop, recipe: &Path, mirror: &str) -> Result<()> {
+/// The kernel of virtual machines, a file. Where it `may_build` it is built if it is not there; `None` where it may not and it
+/// is not.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn pc(cache: &Cache, mirror: &str, may_build: bool) -> Result<Option<PathBuf>> {
+    let (common, own) = (recipe(), root().join("lab/kernel-pc"));
+    let key = key(&PC)?.folder(&common)?.folder(&own)?.digits();
+    if !may_build {
+        return Ok(cache.find(&PC.step, &key).map(|folder| folder.join(PC.program)));
+    }
+    let read = |path: PathBuf| std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()));
+    let fragment = fragment(&read(common.join("fragment"))?, &read(own.join("without"))?, &read(own.join("fragment"))?);
+    let folder = cache.artifact(&PC.step, &key, |workshop| make(workshop, &PC, &fragment, mirror))?;
+    Ok(Some(folder.join(PC.program)))
+}
+
+/// The folder with what is to be in every kernel, and the edits of the source.
+fn recipe() -> PathBuf {
+    root().join("lab/kernel")
+}
+
+fn key(kind: &Kind) -> Result<Key> {
+    let compiler = answer(Command::new("gcc").arg("--version"), "asking the compiler for its version")?;
+    Ok(Key::new(kind.step.name, RECIPE)
+        .text("package", PACKAGE)
+        .text("suite", SUITE)
+        .text("compiler", compiler.lines().next().unwrap_or_default()))
+}
+
+/// A fragment without the options that another kind of machine lacks, and with those it has more.
+fn fragment(common: &str, without: &str, own: &str) -> String {
+    let without: std::collections::BTreeSet<_> = without.lines().filter(|line| line.starts_with("CONFIG_")).collect();
+    let kept = common.lines().filter(|line| !line.split_once('=').is_some_and(|(name, _)| without.contains(name)));
+    kept.chain(own.lines()).map(|line| format!("{line}\n")).collect()
+}
+
+fn make(workshop: &Workshop, kind: &Kind, fragment: &str, mirror: &str) -> Result<()> {
+    let recipe = recipe();
     let package = debian::download(workshop, PACKAGE, SUITE, mirror)?;
     let unpacked = workshop.scratch().join("package");
     workshop.run(Command::new("dpkg-deb").arg("-x").arg(package).arg(&unpacked), "unpacking the package")?;
@@ -84,29 +144,31 @@ fn make(workshop: &Workshop, recipe: &Path, mirror: &str) -> Result<()> {
         std::fs::write(&path, edited(&text, edit)?).with_context(|| format!("writing {}", path.display()))?;
     }
 
-    let fragment = recipe.join("fragment");
+    let wanted = workshop.scratch().join("fragment");
+    std::fs::write(&wanted, fragment).with_context(|| format!("writing {}", wanted.display()))?;
     let make = |arguments: &[&str]| {
         let mut command = Command::new("make");
         // The same source gives the same kernel, whoever builds it and when.
         command.env("KBUILD_BUILD_TIMESTAMP", "1970-01-01").env("KBUILD_BUILD_USER", "lab");
         command.env("KBUILD_BUILD_HOST", "lab").env_remove("MAKEFLAGS");
-        command.current_dir(&source).arg("ARCH=um").args(arguments);
+        command.current_dir(&source).arg(format!("ARCH={}", kind.architecture)).args(arguments);
         command
     };
-    let configured = format!("KCONFIG_ALLCONFIG={}", fragment.display());
+    let configured = format!("KCONFIG_ALLCONFIG={}", wanted.display());
     workshop.run(&mut make(&[&configured, "allnoconfig"]), "configuring the kernel")?;
     let config = std::fs::read_to_string(source.join(".config"))?;
-    let asked = std::fs::read_to_string(&fragment)?;
-    let refused = not_taken(&asked, &config);
+    let refused = not_taken(fragment, &config);
     if !refused.is_empty() {
-        bail!("the kernel's configuration lacks what lab/kernel/fragment asks for: {}", refused.join(", "));
+        bail!("the {}'s configuration lacks what its fragment asks for: {}", kind.step.name, refused.join(", "));
     }
     let jobs = format!("-j{}", std::thread::available_parallelism()?);
-    workshop.run(&mut make(&[&jobs, "linux"]), "compiling the kernel")?;
-    workshop.run(
-        Command::new("strip").arg("-o").arg(workshop.out().join("linux.uml")).arg(source.join("linux")),
-        "stripping the kernel",
-    )?;
+    workshop.run(&mut make(&[&jobs, kind.target]), "compiling the kernel")?;
+    let (result, program) = (source.join(kind.result), workshop.out().join(kind.program));
+    if kind.architecture == UML.architecture {
+        workshop.run(Command::new("strip").arg("-o").arg(program).arg(result), "stripping the kernel")?;
+    } else {
+        std::fs::copy(&result, program).with_context(|| format!("keeping {}", result.display()))?;
+    }
     for (from, to) in [
         (".config", "config"),
         ("modules.builtin", "modules.builtin"),
@@ -171,6 +233,23 @@ mod tests {
     fn an_option_that_is_not_taken_is_named() {
         let fragment = "# why\n# CONFIG_MODULES is not set\nCONFIG_SMP=y\nCONFIG_CPUSETS=y\n";
         assert_eq!(not_taken(fragment, "CONFIG_SMP=y\n# CONFIG_CPUSETS is not set\n"), ["CONFIG_CPUSETS=y"]);
+    }
+
+    #[test]
+    fn the_kernel_of_virtual_machines_has_all_but_what_only_user_mode_linux_has() {
+        let read = |path: &str| std::fs::read_to_string(root().join("lab").join(path)).unwrap();
+        let common = read("kernel/fragment");
+        let all = fragment(&common, &read("kernel-pc/without"), &read("kernel-pc/fragment"));
+        assert!(!all.contains("UML_NET_VECTOR") && !all.contains("CONFIG_SSL_CHAN"), "{all}");
+        for option in
+            ["CONFIG_VIRTIO_BLK=y", "CONFIG_OVERLAY_FS=y", "CONFIG_NF_TABLES=y", "# CONFIG_MODULES is not set"]
+        {
+            assert!(all.lines().any(|line| line == option), "{option}");
+        }
+        // What is left out stands there: a typing mistake would leave an option in that cannot be taken.
+        for option in read("kernel-pc/without").lines().filter(|line| line.starts_with("CONFIG_")) {
+            assert!(common.lines().any(|line| line.starts_with(&format!("{option}="))), "{option}");
+        }
     }
 
     #[test]

@@ -25,6 +25,9 @@ const MACHINE: &[(Sign, &str)] = &[
     (Sign::File("/usr/include/stdio.h"), "libc6-dev"),
     (Sign::File("/usr/share/keyrings/debian-archive-keyring.gpg"), "debian-archive-keyring"),
 ];
+/// What builds and boots the kernel of virtual machines beside that: its build has a tool that reads its objects.
+const QEMU: &[(Sign, &str)] =
+    &[(Sign::File("/usr/include/gelf.h"), "libelf-dev"), (Sign::Program("qemu-system-x86_64"), "qemu-system-x86")];
 /// What Kubernetes and the container images are built with beside that.
 const KUBERNETES: &[(Sign, &str)] = &[
     (Sign::Program("zstd"), "zstd"),
@@ -47,11 +50,11 @@ fn missing(needs: &[&[(Sign, &'static str)]]) -> Vec<&'static str> {
 ///
 /// # Errors
 /// Names what is missing and how to get it.
-pub(super) fn prepare(may_install: bool) -> Result<()> {
+pub(super) fn prepare(may_install: bool, virtual_machines: bool) -> Result<()> {
     if !has_program("go") {
         bail!("Kubernetes is built from its sources: install Go 1.26 or newer and put `go` on the PATH");
     }
-    bring(&[MACHINE, KUBERNETES], may_install)
+    bring(&[MACHINE, KUBERNETES, if virtual_machines { QEMU } else { &[] }], may_install)
 }
 
 /// Makes sure that everything is there that a machine is built with.

@@ -132,7 +132,7 @@ struct SiteArgs {
     /// How MAAS's domain is delegated in the site's own DNS
     #[arg(long, value_enum, default_value = "correct")]
     delegation: Dns,
-    /// What machines are: uml or simulated (kvm is refused so far)
+    /// What machines are: uml, kvm, emulated (as kvm, without its support of the processor; slow) or simulated
     #[arg(long, default_value = "uml", value_name = "KIND")]
     backend: BackendKind,
     /// Folder with the artifacts

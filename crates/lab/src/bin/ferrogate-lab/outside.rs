@@ -7,6 +7,7 @@ use crate::{
 };
 use ferrogate_lab::{
     control::{Client, ControlError, Namespaces, WayOut},
+    daemon::BackendKind,
     folder::Folder,
     host::{self, Child, HostError, Tool},
     netns::{self, Lock},
@@ -68,6 +69,9 @@ pub(crate) async fn serve(site: &str, args: &SiteArgs) -> Result<()> {
     let mut tools = netns::TOOLS.to_vec();
     if options.way_out == WayOut::Proxy {
         tools.extend(netns::PROXY_TOOLS);
+    }
+    if matches!(options.backend, BackendKind::Kvm | BackendKind::Emulated) {
+        tools.push(Tool::Qemu);
     }
     Tool::need(&tools)?;
     let lock = Lock::take(site)?;
