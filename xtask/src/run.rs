@@ -60,6 +60,7 @@ pub(crate) fn test(packages: &[String], no_install: bool) -> Result<()> {
     match &found.machines {
         Ok(machines) => {
             command.env("FERROGATE_LAB_KERNEL", &machines.kernel);
+            command.env("FERROGATE_LAB_PC_KERNEL", &machines.pc_kernel);
             command.env("FERROGATE_LAB_ROOT_IMAGE", &machines.root_image);
         }
         Err(why) => eprintln!("tests of real machines are left out: {why}"),

@@ -9,11 +9,13 @@ use std::{collections::BTreeMap, path::Path};
 pub(crate) const NOTES: &str = "FERROGATE_TIERS";
 
 /// What tests call a tier, and what people do.
-const TIERS: [(&str, &str); 4] = [
+const TIERS: [(&str, &str); 6] = [
     ("postgresql", "PostgreSQL"),
     ("kubectl", "real kubectl"),
     ("networks", "real networks (namespaces, firewall, DHCP, proxy)"),
     ("machines", "real machines (own kernel, real cloud-init)"),
+    ("emulated", "the same as virtual machines, emulated"),
+    ("kvm", "the same as virtual machines, with KVM"),
 ];
 
 /// What the tests of a tier wrote down.

@@ -82,7 +82,10 @@ pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
     };
     let cache = Cache::open(programs::COUNT + OTHER_ARTIFACTS + usize::from(options.pc_kernel))?;
     let kernel = kernel::build(&cache, &mirror)?;
-    let pc_kernel = kernel::pc(&cache, &mirror, options.pc_kernel)?;
+    let pc_kernel = match options.pc_kernel {
+        true => Some(kernel::pc(&cache, &mirror)?),
+        false => kernel::pc_if_there(&cache)?,
+    };
     let tree = root_image::tree(&cache, &mirror)?;
     let root_image = root_image::build(&cache, &tree, &kernel)?;
     let programs = programs::build(&cache)?;
@@ -119,18 +122,29 @@ pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
     Ok(artifacts)
 }
 
-/// What a machine boots: a User Mode Linux kernel and a root image, from Debian's packages alone.
+/// What machines boot.
+pub(crate) struct Machines {
+    /// A User Mode Linux kernel.
+    pub(crate) kernel: PathBuf,
+    /// The kernel of virtual machines.
+    pub(crate) pc_kernel: PathBuf,
+    /// The disk that they start from.
+    pub(crate) root_image: PathBuf,
+}
+
+/// Builds what machines boot, from Debian's packages alone.
 ///
 /// # Errors
 /// When a tool is missing or fails.
-pub(crate) fn machine(may_install: bool) -> Result<(PathBuf, PathBuf)> {
+pub(crate) fn machine(may_install: bool) -> Result<Machines> {
     needs::prepare_machine(may_install)?;
     let mirror = debian::mirror()?;
-    let cache = Cache::open(3)?;
+    let cache = Cache::open(4)?;
     let kernel = kernel::build(&cache, &mirror)?;
+    let pc_kernel = kernel::pc(&cache, &mirror)?;
     let tree = root_image::tree(&cache, &mirror)?;
     let root_image = root_image::build(&cache, &tree, &kernel)?;
-    Ok((kernel.program(), root_image))
+    Ok(Machines { kernel: kernel.program(), pc_kernel, root_image })
 }
 
 /// Builds, and prints where everything is.

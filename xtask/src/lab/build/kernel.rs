@@ -90,26 +90,38 @@ pub(super) fn build(cache: &Cache, mirror: &str) -> Result<Kernel> {
     Ok(Kernel { folder, key, release })
 }
 
-/// The kernel of virtual machines, a file. Where it `may_build` it is built if it is not there; `None` where it may not and it
-/// is not.
+/// Builds the kernel of virtual machines, a file, if it is not there.
 ///
 /// # Errors
 /// As [`build`].
-pub(super) fn pc(cache: &Cache, mirror: &str, may_build: bool) -> Result<Option<PathBuf>> {
-    let (common, own) = (recipe(), root().join("lab/kernel-pc"));
-    let key = key(&PC)?.folder(&common)?.folder(&own)?.digits();
-    if !may_build {
-        return Ok(cache.find(&PC.step, &key).map(|folder| folder.join(PC.program)));
-    }
+pub(super) fn pc(cache: &Cache, mirror: &str) -> Result<PathBuf> {
+    let (common, own) = (recipe(), pc_recipe());
     let read = |path: PathBuf| std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()));
     let fragment = fragment(&read(common.join("fragment"))?, &read(own.join("without"))?, &read(own.join("fragment"))?);
-    let folder = cache.artifact(&PC.step, &key, |workshop| make(workshop, &PC, &fragment, mirror))?;
-    Ok(Some(folder.join(PC.program)))
+    let folder = cache.artifact(&PC.step, &pc_key()?, |workshop| make(workshop, &PC, &fragment, mirror))?;
+    Ok(folder.join(PC.program))
+}
+
+/// The kernel of virtual machines, where it was built before: it stays known, and in use.
+///
+/// # Errors
+/// When its recipe cannot be read.
+pub(super) fn pc_if_there(cache: &Cache) -> Result<Option<PathBuf>> {
+    Ok(cache.find(&PC.step, &pc_key()?).map(|folder| folder.join(PC.program)))
 }
 
 /// The folder with what is to be in every kernel, and the edits of the source.
 fn recipe() -> PathBuf {
     root().join("lab/kernel")
+}
+
+/// The folder with what virtual machines have more and less.
+fn pc_recipe() -> PathBuf {
+    root().join("lab/kernel-pc")
+}
+
+fn pc_key() -> Result<String> {
+    Ok(key(&PC)?.folder(&recipe())?.folder(&pc_recipe())?.digits())
 }
 
 fn key(kind: &Kind) -> Result<Key> {

@@ -62,7 +62,7 @@ pub(super) fn prepare(may_install: bool, virtual_machines: bool) -> Result<()> {
 /// # Errors
 /// Names what is missing and how to get it.
 pub(super) fn prepare_machine(may_install: bool) -> Result<()> {
-    bring(&[MACHINE], may_install)
+    bring(&[MACHINE, QEMU], may_install)
 }
 
 #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]

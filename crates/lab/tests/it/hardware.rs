@@ -1,16 +1,16 @@
 //! Real machines: a kernel of their own, Debian, systemd and the real cloud-init, deployed by the simulated MAAS with the
 //! user-data that the product renders.
 //!
-//! They run where `FERROGATE_LAB_KERNEL` (a User Mode Linux kernel) and
+//! They run where `FERROGATE_LAB_KERNEL` (a User Mode Linux kernel) or `FERROGATE_LAB_PC_KERNEL` (one for virtual machines) and
 //! `FERROGATE_LAB_ROOT_IMAGE` (a root image) are set and the tests run as root; elsewhere they say what is missing.
 
 mod site;
 
-use ferrogate_lab::{Backend as _, Power, RackOptions};
+use ferrogate_lab::{Backend as _, Power, Processor, RackOptions};
 use ferrogate_maas::request::Release;
 use ferrogate_provision::cloud_config::{CloudConfig, Mode};
 use secrecy::ExposeSecret as _;
-use site::{PROOF, Site, in_a_site, user_data};
+use site::{Kind, PROOF, Site, in_a_site, user_data};
 use std::{path::Path, process::Command, time::Duration};
 
 /// What debugfs says about a disk.
@@ -34,9 +34,24 @@ fn assert_files(disk: &Path, config: &CloudConfig) {
 
 #[test]
 fn a_machine_deploys_itself_outlives_a_power_cut_and_is_wiped_when_it_is_given_back() {
+    life(Kind::Uml, Duration::from_secs(240));
+}
+
+#[test]
+fn an_emulated_machine_does_all_of_that() {
+    life(Kind::Virtual(Processor::Emulated), Duration::from_secs(900));
+}
+
+#[test]
+fn a_machine_on_this_computers_processor_does_all_of_that() {
+    life(Kind::Virtual(Processor::Kvm), Duration::from_secs(240));
+}
+
+fn life(kind: Kind, deploy_timeout: Duration) {
     in_a_site(
+        kind,
         "life",
-        Duration::from_secs(240),
+        deploy_timeout,
         |_| {},
         async |site: &Site| {
             let config = user_data();
@@ -81,7 +96,17 @@ fn a_machine_deploys_itself_outlives_a_power_cut_and_is_wiped_when_it_is_given_b
 
 #[test]
 fn a_machine_that_does_not_boot_fails_its_deployment_and_shows_why() {
+    dead(Kind::Uml);
+}
+
+#[test]
+fn an_emulated_machine_that_does_not_boot_fails_its_deployment_and_shows_why() {
+    dead(Kind::Virtual(Processor::Emulated));
+}
+
+fn dead(kind: Kind) {
     in_a_site(
+        kind,
         "dead",
         Duration::from_secs(20),
         |_| {},
@@ -102,7 +127,7 @@ fn a_machine_that_does_not_boot_fails_its_deployment_and_shows_why() {
 #[test]
 fn a_machine_that_does_not_report_in_time_fails_its_deployment() {
     let limit = |options: &mut RackOptions| options.shutdown_limit = Duration::from_secs(3);
-    in_a_site("mute", Duration::from_secs(45), limit, async |site: &Site| {
+    in_a_site(Kind::Uml, "mute", Duration::from_secs(45), limit, async |site: &Site| {
         // It boots, and its last stage never ends.
         let wait = "#cloud-config\nruncmd:\n- [sh, -c, 'echo WAITING > /dev/console; exec sleep 3600']\n";
         let id = site.deploy(wait).await;
@@ -120,6 +145,7 @@ fn a_machine_that_does_not_report_in_time_fails_its_deployment() {
 fn several_machines_deploy_at_once() {
     let count = std::env::var("FERROGATE_LAB_MACHINES").ok().and_then(|count| count.parse().ok()).unwrap_or(2);
     in_a_site(
+        Kind::Uml,
         "many",
         Duration::from_secs(300),
         |_| {},

@@ -3,7 +3,8 @@
 use crate::tier;
 use async_trait::async_trait;
 use ferrogate_lab::{
-    Backend, Boot, HardwareError, Maas, Power, Rack, RackOptions, Seed, Speed, UmlOptions, maas::Options,
+    Backend, Boot, HardwareError, Maas, Power, Processor, QemuOptions, Rack, RackOptions, Seed, Speed, UmlOptions,
+    host::Tool, maas::Options,
 };
 use ferrogate_maas::{
     Client, ClientOptions, Endpoint,
@@ -12,7 +13,7 @@ use ferrogate_maas::{
 use ferrogate_model::{Clock as _, ClusterId, SystemClock, SystemId, proxy::ProxySettings};
 use ferrogate_net::{HttpClient, Limits, Network};
 use ferrogate_provision::{
-    ClusterMaterials, Desired, Distribution as _, K3s, Kind, Node, Role,
+    ClusterMaterials, Desired, Distribution as _, K3s, Node, Role,
     cloud_config::{CloudConfig, Mode},
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -28,8 +29,42 @@ use std::{
     time::Duration,
 };
 
-/// What `cargo xtask test` calls these tests.
-const TIER: &str = "machines";
+/// What machines are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// User Mode Linux.
+    Uml,
+    /// Virtual machines.
+    Virtual(Processor),
+}
+
+impl Kind {
+    /// What `cargo xtask test` calls their tests.
+    const fn tier(self) -> &'static str {
+        match self {
+            Self::Uml => "machines",
+            Self::Virtual(Processor::Emulated) => "emulated",
+            Self::Virtual(Processor::Kvm) => "kvm",
+        }
+    }
+
+    /// The variable that names their kernel.
+    const fn kernel(self) -> &'static str {
+        match self {
+            Self::Uml => "FERROGATE_LAB_KERNEL",
+            Self::Virtual(_) => "FERROGATE_LAB_PC_KERNEL",
+        }
+    }
+
+    /// How long anything may take that a machine does, beside other tests.
+    const fn patience(self) -> Duration {
+        match self {
+            Self::Uml | Self::Virtual(Processor::Kvm) => Duration::from_secs(120),
+            Self::Virtual(Processor::Emulated) => Duration::from_secs(900),
+        }
+    }
+}
+
 /// What namespaces of these tests begin with; the number of their process follows.
 const PREFIX: &str = "fgtest-";
 /// Where `ip` has the namespaces that have a name.
@@ -55,7 +90,7 @@ pub(crate) fn user_data() -> CloudConfig {
     let desired = Desired {
         cluster: ClusterId::new(),
         name: "prod".parse().unwrap(),
-        kind: Kind::Tenant,
+        kind: ferrogate_provision::Kind::Tenant,
         spec: serde_json::from_value(spec).unwrap(),
         release: serde_json::from_value(release).unwrap(),
         materials: ClusterMaterials::generate("prod", SystemClock.now()).unwrap(),
@@ -139,6 +174,7 @@ pub(crate) struct Site {
     pub(crate) maas: Client,
     pub(crate) rack: Arc<Rack>,
     pub(crate) folder: tempfile::TempDir,
+    kind: Kind,
     wires: Arc<Wires>,
 }
 
@@ -179,6 +215,7 @@ impl Backend for Wires {
 
 /// Runs a test inside a namespace of its own, or says why it cannot.
 pub(crate) fn in_a_site(
+    kind: Kind,
     name: &str,
     deploy_timeout: Duration,
     change: impl FnOnce(&mut RackOptions) + Send,
@@ -186,13 +223,13 @@ pub(crate) fn in_a_site(
 ) {
     let from = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let (Some(kernel), Some(image), true) =
-        (from("FERROGATE_LAB_KERNEL"), from("FERROGATE_LAB_ROOT_IMAGE"), rustix::process::geteuid().is_root())
+        (from(kind.kernel()), from("FERROGATE_LAB_ROOT_IMAGE"), rustix::process::geteuid().is_root())
     else {
-        let needed = "set FERROGATE_LAB_KERNEL and FERROGATE_LAB_ROOT_IMAGE (`cargo xtask lab build` makes both), \
-             and run as root";
-        return tier::skipped(TIER, needed);
+        let kernel = kind.kernel();
+        let needed = format!("set {kernel} and FERROGATE_LAB_ROOT_IMAGE (`cargo xtask test` does), and run as root");
+        return tier::skipped(kind.tier(), needed);
     };
-    let namespace = Namespace::new(name);
+    let namespace = Namespace::new(&format!("{name}-{}", kind.tier()));
     let door = File::open(PathBuf::from(NAMESPACES).join(&namespace.0)).unwrap();
     let unsupported = std::thread::scope(|scope| {
         let work = || {
@@ -200,7 +237,7 @@ pub(crate) fn in_a_site(
             move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
-                let site = match Site::start(&namespace.0, kernel, image, deploy_timeout, change).await {
+                let site = match Site::start(kind, &namespace.0, kernel, image, deploy_timeout, change).await {
                     Ok(site) => site,
                     Err(error @ HardwareError::Unsupported { .. }) => return Some(error),
                     Err(error) => panic!("{error}"),
@@ -214,13 +251,14 @@ pub(crate) fn in_a_site(
         scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     match unsupported {
-        Some(error) => tier::skipped(TIER, error),
-        None => tier::ran(TIER),
+        Some(error) => tier::skipped(kind.tier(), error),
+        None => tier::ran(kind.tier()),
     }
 }
 
 impl Site {
     async fn start(
+        kind: Kind,
         namespace: &str,
         kernel: PathBuf,
         image: PathBuf,
@@ -232,7 +270,13 @@ impl Site {
         options.namespace = Some(namespace.to_owned());
         options.memory_limit_mib = 1024;
         change(&mut options);
-        let rack = Rack::uml(UmlOptions { kernel, plain_disks: false, rack: options }).await?;
+        let rack = match kind {
+            Kind::Uml => Rack::uml(UmlOptions { kernel, plain_disks: false, rack: options }).await?,
+            Kind::Virtual(processor) => {
+                let qemu = Tool::Qemu.find().unwrap();
+                Rack::qemu(QemuOptions { qemu, processor, kernel, rack: options }).await?
+            }
+        };
         let wires = Arc::new(Wires { rack: Arc::clone(&rack), boots: Mutex::default() });
         let network = Network::sockets();
         let seed = Seed::demo("10.77.0.0/24".parse().unwrap());
@@ -245,7 +289,7 @@ impl Site {
         let (endpoint, _) = Endpoint::parse(&simulated.url()).unwrap();
         let key = simulated.api_key("admin").unwrap().expose_secret().parse().unwrap();
         let maas = Client::new(ClientOptions::new(endpoint, key, network.connector(), Arc::new(SystemClock))).unwrap();
-        Ok(Self { simulated, maas, rack, folder, wires })
+        Ok(Self { simulated, maas, rack, folder, kind, wires })
     }
 
     /// The machine that the next allocation takes.
@@ -271,11 +315,11 @@ impl Site {
         self.eventually(machine, words, async || self.said(machine, words).await >= times).await;
     }
 
-    /// Waits until it holds; after two minutes it is a failure that shows the machine's console.
+    /// Waits until it holds; in the end it is a failure that shows the machine's console.
     async fn eventually(&self, machine: &SystemId, what: &str, mut check: impl AsyncFnMut() -> bool) {
         let started = tokio::time::Instant::now();
         while !check().await {
-            if started.elapsed() > Duration::from_secs(120) {
+            if started.elapsed() > self.kind.patience() {
                 panic!("{machine} never: {what}\n{}", self.rack.console_log(machine).await);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -300,7 +344,7 @@ impl Site {
         let pid = self.rack.running(machine).unwrap().pid;
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
         let line = String::from_utf8_lossy(&line);
-        assert!(line.contains("uml_dir="), "{line}");
+        assert!(line.contains(self.folder.path().to_str().unwrap()), "{line}");
         for secret in [boot.token_secret.expose_secret(), boot.token_key.as_str(), boot.consumer_key.as_str()] {
             assert!(!line.contains(secret), "a key is among the arguments");
         }
