@@ -3,6 +3,7 @@
 pub(crate) mod build;
 
 use crate::run::{cargo, must, target_dir};
+use crate::setup;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
@@ -32,17 +33,21 @@ const START_MACHINES: [&str; 3] = ["up", "test", "serve"];
 
 /// Whether these arguments ask for machines that QEMU runs.
 fn wants_virtual_machines(args: &[OsString]) -> bool {
-    ["kvm", "emulated"].iter().any(|kind| {
-        let whole = format!("--backend={kind}");
-        args.iter().any(|arg| *arg == *whole.as_str())
-            || args.windows(2).any(|two| two[0] == "--backend" && two[1] == *kind)
-    })
+    ["kvm", "emulated"].iter().any(|kind| names(args, "--backend", kind))
+}
+
+/// Whether an option has this value.
+fn names(args: &[OsString], option: &str, value: &str) -> bool {
+    let whole = format!("{option}={value}");
+    args.iter().any(|arg| *arg == *whole.as_str()) || args.windows(2).any(|two| two[0] == *option && two[1] == *value)
 }
 
 /// Builds the lab's program and the one that is tried in it, and becomes the first.
 fn program(args: &[OsString]) -> Result<()> {
     let asks = args.iter().any(|arg| ["--help", "-h", "--list"].iter().any(|word| arg == word));
     if !asks && args.first().is_some_and(|command| START_MACHINES.iter().any(|word| command == word)) {
+        let scenarios = args.first().is_some_and(|command| command == "test");
+        setup::prepare_lab(scenarios || names(args, "--way-out", "proxy"), scenarios)?;
         build::ensure(&build::Options { pc_kernel: wants_virtual_machines(args), ..build::Options::default() })?;
     }
     let packages = ["--package", "ferrogate", "--package", "ferrogate-lab"];

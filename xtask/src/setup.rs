@@ -115,10 +115,7 @@ pub(crate) fn prepare(may_install: bool) -> Result<Found> {
     }
     if is_root() {
         missing.extend(absent(&NETWORKS));
-        // Its package starts a proxy for everybody. Where nothing starts services, as in a container, that means nothing;
-        // elsewhere a person decides.
-        if missing.contains(&PROXY) && Path::new("/run/systemd/system").exists() {
-            missing.retain(|package| *package != PROXY);
+        if leave_proxy_out(&mut missing) {
             eprintln!(
                 "tests of real networks and machines are left out: they need `{PROXY}`, which starts a proxy on port 3128 \
                  (apt-get install {PROXY} && systemctl disable --now squid)"
@@ -140,4 +137,40 @@ pub(crate) fn prepare(may_install: bool) -> Result<Found> {
     }
     let networks = is_root() && absent(&NETWORKS).is_empty();
     Ok(Found { postgres: has_postgres(), kubectl: has_program("kubectl"), networks, machines: machines(may_install) })
+}
+
+/// The proxy's package starts a proxy for everybody. Where nothing starts services, as in a container, that means nothing;
+/// elsewhere a person decides: then it is not among `missing` any more, and the answer is true.
+fn leave_proxy_out(missing: &mut Vec<&'static str>) -> bool {
+    let leave = missing.contains(&PROXY) && Path::new("/run/systemd/system").exists();
+    if leave {
+        missing.retain(|package| *package != PROXY);
+    }
+    leave
+}
+
+/// Installs what the lab's sites are made with, where that is possible. What is missing afterwards the lab itself names,
+/// before it begins anything.
+///
+/// # Errors
+/// When apt fails.
+#[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
+pub(crate) fn prepare_lab(with_proxy: bool, with_kubectl: bool) -> Result<()> {
+    let mut missing = absent(&NETWORKS);
+    if !with_proxy {
+        missing.retain(|package| *package != PROXY);
+    }
+    leave_proxy_out(&mut missing);
+    if with_kubectl && !has_program("kubectl") {
+        missing.push("kubernetes-client");
+    }
+    if missing.is_empty() || !is_root() || !Path::new("/usr/bin/apt-get").exists() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    eprintln!("installing Debian packages for the lab: {list}");
+    if !install(&missing) {
+        bail!("could not install {list}; install them by hand, then start again");
+    }
+    Ok(())
 }

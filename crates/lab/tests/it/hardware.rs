@@ -57,7 +57,6 @@ fn life(kind: Kind, deploy_timeout: Duration) {
             let config = user_data();
             let id = site.deploy(config.user_data().unwrap().expose_secret()).await;
             site.until(&id, "Deployed").await;
-            println!("{:?}", site.rack.running(&id));
             assert_eq!(site.rack.power_state(&id).await, Power::On);
             assert_eq!(site.unsigned(&format!("metadata/status/{id}")).await, 401);
             assert_eq!(site.unsigned("metadata/2012-03-01/user-data").await, 401);

@@ -8,6 +8,8 @@ use crate::{
 use clap::Args;
 use ferrogate_lab::{
     artifacts::Artifacts,
+    host::{self, Tool},
+    netns,
     scenario::{self, Options, Scenario},
 };
 use ferrogate_model::{Clock, SystemClock};
@@ -50,6 +52,11 @@ pub(crate) async fn run(args: TestArgs) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    // Said once and before anything is begun, not by each of the sites.
+    host::need_root()?;
+    Tool::need(&[&netns::TOOLS[..], &netns::PROXY_TOOLS[..]].concat())?;
+    let artifacts = args.artifacts.unwrap_or_else(Artifacts::folder);
+    Artifacts::load(&artifacts)?;
     scenario::vacant(&args.only)?;
     let lab = outside::own_program()?;
     let stamp = SystemClock.now().strftime("%Y%m%d%H%M%S");
@@ -58,7 +65,7 @@ pub(crate) async fn run(args: TestArgs) -> Result<ExitCode> {
         keep: args.keep,
         logs: args.logs.unwrap_or_else(|| std::env::temp_dir().join(format!("ferrogate-lab-test-{stamp}"))),
         ferrogate: outside::find_ferrogate(args.ferrogate.as_deref())?,
-        artifacts: args.artifacts.unwrap_or_else(Artifacts::folder),
+        artifacts,
         lab,
         serve: args.serve,
     };
