@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 /// An archive is a row of such blocks.
 const BLOCK: usize = 512;
+/// Where a header says what it is.
+const MAGIC: usize = 257;
 
 /// One entry of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,11 @@ pub(crate) enum What {
     Link(String),
 }
 
+/// Whether this begins as an archive does.
+pub(crate) fn is_tar(content: &[u8]) -> bool {
+    content.get(MAGIC..MAGIC + 5) == Some(b"ustar")
+}
+
 /// Reads an archive.
 ///
 /// # Errors
@@ -35,7 +42,7 @@ pub(crate) fn read(archive: &[u8]) -> Result<Vec<Entry>, String> {
         if head.iter().all(|byte| *byte == 0) {
             return Ok(entries);
         }
-        if &head[257..262] != b"ustar" {
+        if !is_tar(head) {
             return Err("This does not look like a tar archive".into());
         }
         let text = |range: std::ops::Range<usize>| {
@@ -87,7 +94,7 @@ pub(crate) fn write(entries: &[Entry]) -> Vec<u8> {
         put(136, "00000000000");
         put(148, "        ");
         put(157, target);
-        put(257, "ustar\u{0}00");
+        put(MAGIC, "ustar\u{0}00");
         head[156] = kind;
         let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
         let mut checksum = String::new();

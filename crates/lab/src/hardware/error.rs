@@ -103,7 +103,9 @@ impl Explain for HardwareError {
                 format!("install the package that holds `{program}`, or mend what it names")
             }
             Self::Image { .. } => "build the root image anew".into(),
-            Self::Unsupported { .. } => "choose another kind of machine".into(),
+            Self::Unsupported { .. } => {
+                "choose another kind of machine (`--backend`); `uml` needs no support of the processor".into()
+            }
         })
     }
 }

@@ -54,7 +54,10 @@ pub(crate) async fn boot(
         return Ok(());
     }
     let late = if in_time { "" } else { "no program ran within half a minute; " };
-    Err(unsupported(format!("{late}its kernel said: {}", verdict(&said))))
+    Err(unsupported(match verdict(&said) {
+        Some(words) => format!("{late}its kernel said: {words}"),
+        None => format!("{late}its kernel said nothing"),
+    }))
 }
 
 /// Reads until the stream ends or the kernel's good verdict is in it: then true.
@@ -71,15 +74,15 @@ async fn until_the_verdict(stream: Option<impl AsyncRead + Unpin>, said: &mut Ve
     false
 }
 
-/// The line with the reason and the one before, else the last lines.
-fn verdict(said: &str) -> String {
+/// The line with the reason and the one before, else the last lines; `None` where there is none.
+fn verdict(said: &str) -> Option<String> {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let panic = lines.iter().position(|line| line.contains("Kernel panic"));
     let told = match panic {
         Some(at) => &lines[at.saturating_sub(1)..=at],
         None => &lines[lines.len().saturating_sub(TOLD)..],
     };
-    if told.is_empty() { "nothing".into() } else { told.join(" / ") }
+    (!told.is_empty()).then(|| told.join(" / "))
 }
 
 #[cfg(test)]
@@ -106,5 +109,7 @@ mod tests {
         );
         let error = probed("echo 'Could not access KVM' >&2; exit 1").await.unwrap_err().to_string();
         assert!(error.contains("Could not access KVM"), "{error}");
+        let error = probed("true").await.unwrap_err().to_string();
+        assert!(error.ends_with("its kernel said nothing"), "{error}");
     }
 }

@@ -1,10 +1,10 @@
 //! Container images of a node, as the archives they came in.
 
-use crate::machine::Disk;
+use crate::{
+    archive::{self, What},
+    machine::Disk,
+};
 use serde_json::Value;
-
-/// A tar archive is a row of such blocks.
-const BLOCK: usize = 512;
 
 /// What an archive is good for.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ enum Archive {
     /// Whatever image is asked for: no tar archive, or one of another kind, so that tests need no real archive.
     HoldsAny,
     /// Nothing: this is wrong with it.
-    Broken(&'static str),
+    Broken(String),
 }
 
 /// Whether an archive with this image is in the folder, whole. A tar archive with a `manifest.json` must name the image.
@@ -46,7 +46,8 @@ pub(crate) fn tags(archive: &[u8]) -> Option<Vec<String>> {
 fn archives(disk: &Disk, folder: &str) -> impl Iterator<Item = (String, Archive)> {
     disk.list(folder).into_iter().map(move |name| {
         let path = format!("{folder}/{name}");
-        let archive = disk.read(&path).map_or(Archive::Broken("it cannot be read"), |content| read(&content));
+        let archive =
+            disk.read(&path).map_or_else(|error| Archive::Broken(error.to_string()), |content| read(&content));
         (path, archive)
     })
 }
@@ -57,38 +58,23 @@ fn same(tag: &str, image: &str) -> bool {
     short(tag) == short(image)
 }
 
-/// Reads a tar archive (POSIX ustar) to its end.
-fn read(archive: &[u8]) -> Archive {
-    const CUT_OFF: Archive = Archive::Broken("unexpected EOF");
-    if archive.is_empty() {
-        return Archive::Broken("the file is empty");
+/// What is in an archive, read to its end.
+fn read(content: &[u8]) -> Archive {
+    if content.is_empty() {
+        return Archive::Broken("the file is empty".into());
     }
-    let mut tags = None;
-    let mut at = 0;
-    while let Some(head) = archive.get(at..at + BLOCK) {
-        if head.iter().all(|byte| *byte == 0) {
-            return tags.map_or(Archive::HoldsAny, Archive::Holds);
-        }
-        if head.get(257..262) != Some(b"ustar") {
-            return if at == 0 { Archive::HoldsAny } else { Archive::Broken("invalid tar header") };
-        }
-        let text = |range: std::ops::Range<usize>| {
-            let field = &head[range];
-            let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-            std::str::from_utf8(&field[..end]).ok()
-        };
-        let Some(size) = text(124..136).and_then(|size| usize::from_str_radix(size.trim(), 8).ok()) else {
-            return Archive::Broken("invalid tar header");
-        };
-        let start = at + BLOCK;
-        let Some(content) = start.checked_add(size).and_then(|end| archive.get(start..end)) else { return CUT_OFF };
-        if text(0..100).is_some_and(|name| name.trim_start_matches("./") == "manifest.json") {
-            tags = Some(tags_of(content));
-        }
-        at = start + size.next_multiple_of(BLOCK);
+    if !archive::is_tar(content) {
+        return Archive::HoldsAny;
     }
-    // A row of blocks that does not end with an empty one has been cut off; what has no such row is no tar archive.
-    if at == 0 { Archive::HoldsAny } else { CUT_OFF }
+    let entries = match archive::read(content) {
+        Ok(entries) => entries,
+        Err(why) => return Archive::Broken(why),
+    };
+    let manifest = entries.into_iter().find(|entry| entry.name == "manifest.json");
+    manifest.map_or(Archive::HoldsAny, |entry| match entry.what {
+        What::File(manifest) => Archive::Holds(tags_of(&manifest)),
+        What::Folder | What::Link(_) => Archive::Broken("its manifest.json is no file".into()),
+    })
 }
 
 /// The names in a docker archive's manifest; none where it cannot be read.
@@ -107,14 +93,13 @@ mod tests {
 
     const IMAGES: &str = "/images";
 
-    fn tar(name: &str, content: &[u8]) -> Vec<u8> {
-        let mut head = vec![0; BLOCK];
-        head[..name.len()].copy_from_slice(name.as_bytes());
-        head[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
-        head[257..262].copy_from_slice(b"ustar");
-        let mut tar = [head, content.to_vec()].concat();
-        tar.resize(tar.len().div_ceil(BLOCK) * BLOCK + 2 * BLOCK, 0);
-        tar
+    fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let file = |&(name, content): &(&str, &[u8])| archive::Entry {
+            name: name.into(),
+            mode: 0o644,
+            what: What::File(content.to_vec()),
+        };
+        archive::write(&files.iter().map(file).collect::<Vec<_>>())
     }
 
     #[test]
@@ -122,8 +107,8 @@ mod tests {
         let disk = Disk::new(None).unwrap();
         assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"));
         let manifest = br#"[{"RepoTags": ["ferrogate/gateway:0.1.0"]}]"#;
-        let archive = [tar("blobs", b"x").split_off(0)[..2 * BLOCK].to_vec(), tar("manifest.json", manifest)].concat();
-        disk.write(&format!("{IMAGES}/gateway.tar"), &archive, 0o644).unwrap();
+        let image = tar(&[("blobs", b"x"), ("manifest.json", manifest)]);
+        disk.write(&format!("{IMAGES}/gateway.tar"), &image, 0o644).unwrap();
         assert!(is_imported(&disk, IMAGES, "docker.io/ferrogate/gateway:0.1.0"));
         assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.2.0"));
         disk.write(&format!("{IMAGES}/gateway.tar"), b"", 0o644).unwrap();
@@ -135,16 +120,14 @@ mod tests {
     #[test]
     fn what_a_power_cut_left_of_an_archive_is_no_image_and_is_named() {
         let disk = Disk::new(None).unwrap();
-        let whole = tar("manifest.json", br#"[{"RepoTags": ["ferrogate/gateway:0.1.0"]}]"#);
+        let whole = tar(&[("manifest.json", br#"[{"RepoTags": ["ferrogate/gateway:0.1.0"]}]"#)]);
         let path = format!("{IMAGES}/gateway.tar");
-        for kept in [0, 300, BLOCK, BLOCK + 10, 2 * BLOCK] {
+        for kept in [0, 300, 512, 522, 1024] {
             disk.write(&path, &whole[..kept], 0o644).unwrap();
-            // Less than one block is not known as a tar archive, and stands for any image.
-            let is_broken = kept != 300;
-            assert_eq!(is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"), !is_broken, "{kept}");
-            assert_eq!(complaints(&disk, IMAGES).len(), usize::from(is_broken), "{kept}");
+            assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"), "{kept}");
+            assert_eq!(complaints(&disk, IMAGES).len(), 1, "{kept}");
         }
-        assert!(complaints(&disk, IMAGES)[0].contains(&format!("{path}: unexpected EOF")));
+        assert!(complaints(&disk, IMAGES)[0].contains(&format!("{path}: Unexpected EOF")));
         disk.write(&path, &whole, 0o644).unwrap();
         assert!(is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"));
         assert_eq!(complaints(&disk, IMAGES), Vec::<String>::new());

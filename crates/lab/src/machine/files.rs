@@ -167,9 +167,8 @@ mod tests {
     use crate::{archive::Entry, machine::testing};
 
     fn run_line(machine: &Machine, line: &str) -> Exit {
-        let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        let name = argv[0].clone();
-        run(machine, &name, &Process::new("test", argv, tokio_util::sync::CancellationToken::new()))
+        let process = testing::process(line);
+        run(machine, &process.argv[0], &process)
     }
 
     #[tokio::test]

@@ -121,10 +121,7 @@ mod tests {
         for path in ["/images/a.tar", "/images/server/b.tar", "/images/c.txt"] {
             machine.disk.write(path, b"x", 0o644).unwrap();
         }
-        let run_line = async |line: &str| {
-            let argv = line.split(' ').map(str::to_owned).collect();
-            run(&machine, &Process::new("test", argv, tokio_util::sync::CancellationToken::new())).await
-        };
+        let run_line = async |line: &str| run(&machine, &testing::process(line)).await;
         let left = "find /images -name *.tar -exec /usr/bin/false {} +";
         assert_eq!(run_line("find /images -name *.tar -exec /usr/bin/false {} ; -delete").await, Exit::SUCCESS);
         assert!(machine.disk.exists("/images/a.tar"));

@@ -1,6 +1,6 @@
 //! Machines for the tests of this crate's parts.
 
-use super::{Console, Disk, Machine, SimulatedOptions, Site, Systemd};
+use super::{Console, Disk, Machine, Process, SimulatedOptions, Site, Systemd};
 use crate::{
     backend::Boot,
     dns::{FixedZone, Zone},
@@ -48,6 +48,11 @@ pub(crate) fn options(network: Network) -> SimulatedOptions {
         timing: Timing::REAL,
         folder: None,
     }
+}
+
+/// A program that is about to run, its arguments separated by blanks.
+pub(crate) fn process(line: &str) -> Process {
+    Process::new("test", line.split(' ').map(str::to_owned).collect(), CancellationToken::new())
 }
 
 /// A machine that has power and runs nothing.

@@ -19,7 +19,12 @@ pub(crate) async fn ended(context: Arc<Context>, who: Principal) {
     let mut sure = Instant::now();
     loop {
         changes.mark_unchanged();
-        match stands(&context, &who).await {
+        // Whoever does not answer at all is as unsure as who answers with an error.
+        let Ok(answer) = tokio::time::timeout(UNSURE, stands(&context, &who)).await else {
+            tracing::warn!(user = who.email, "a stream is ended: the store does not say whether it may go on");
+            return;
+        };
+        match answer {
             Ok(true) => sure = Instant::now(),
             Ok(false) => {
                 tracing::info!(user = who.email, "a stream is ended: its credentials were revoked or have expired");
