@@ -54,6 +54,8 @@ fn the_first_server_begins_the_cluster_of_the_release() {
     let init = &all["InitConfiguration"];
     assert_eq!(init["localAPIEndpoint"]["advertiseAddress"], "10.20.0.77");
     assert_eq!(init["nodeRegistration"]["taints"], json!([]), "servers take pods");
+    // A slow machine needs more than kubeadm's minute.
+    assert_eq!(init["timeouts"]["kubernetesAPICall"], "5m0s");
     // kubeadm shows every token it is told of.
     assert!(!case.file(&format!("{HOME}/kubeadm.yaml")).contains("token:"));
     let token = case.desired.materials.bootstrap_token();

@@ -22,6 +22,9 @@ const API: &str = "kubeadm.k8s.io/v1beta4";
 const CERTIFICATES_LAST: &str = "43800h0m0s";
 /// A server on one slow processor starts its four programs within that.
 const HEALTHY_WITHIN: &str = "10m0s";
+/// An API server that has just started on a slow processor answers within that; kubeadm's own minute is too short for one, and
+/// then all of it would begin anew.
+const ANSWERED_WITHIN: &str = "5m0s";
 
 /// What is checked before kubeadm does anything, and does not count here. Machines with less than two processors or 1.7 GB
 /// are MAAS's to offer and people's to choose; and what a broken-off attempt left is taken up again instead of being refused.
@@ -229,6 +232,7 @@ fn timeouts() -> Value {
         "kubeletHealthCheck": HEALTHY_WITHIN,
         "tlsBootstrap": HEALTHY_WITHIN,
         "etcdAPICall": HEALTHY_WITHIN,
+        "kubernetesAPICall": ANSWERED_WITHIN,
     })
 }
 
