@@ -3,7 +3,7 @@
 use crate::run::root;
 use crate::sizes::rust_files;
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Our crates and which of ours each may use.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -13,12 +13,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("tunnel", &["model", "net"]),
     ("maas", &["model", "net"]),
-    ("provision", &["model", "net", "maas"]),
-    ("plane", &["model", "api", "net", "store", "tunnel", "maas", "provision"]),
+    ("engine", &["model", "net", "maas"]),
+    ("plane", &["model", "api", "net", "store", "tunnel", "maas", "engine"]),
     ("gateway", &["model", "net", "tunnel"]),
-    ("installer", &["model", "api", "net", "maas", "provision"]),
-    ("lab", &["model", "net", "maas", "provision"]),
-    ("cli", &["model", "api", "net", "installer", "plane", "lab", "gateway", "maas", "provision"]),
+    ("installer", &["model", "api", "net", "maas", "engine"]),
+    ("lab", &["model", "net", "maas", "engine"]),
+    ("cli", &["model", "api", "net", "installer", "plane", "lab", "gateway", "maas", "engine"]),
 ];
 
 /// Libraries that only these crates may name.
@@ -30,24 +30,45 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "gateway"]),
     ("clap", &["cli", "gateway", "installer", "lab"]),
     ("argon2", &["plane"]),
-    ("rcgen", &["plane", "provision", "lab"]),
+    ("rcgen", &["plane", "engine", "lab"]),
 ];
 
 /// Words that files below a folder must not have: inside the plane data flows http → app → store.
 const FORBIDDEN_WORDS: &[(&str, &[&str], &str)] = &[
-    ("crates/plane/src/http", &["ferrogate_store::"], "handlers go through `app`, never to the store"),
-    ("crates/plane/src/app", &["axum::"], "behaviour does not know HTTP"),
-    ("crates/plane/src/tasks", &["axum::", "crate::http"], "reconcilers do not know HTTP"),
+    ("plane/src/http", &["ferrogate_store::"], "handlers go through `app`, never to the store"),
+    ("plane/src/app", &["axum::"], "behaviour does not know HTTP"),
+    ("plane/src/tasks", &["axum::", "crate::http"], "reconcilers do not know HTTP"),
 ];
+
+/// The folders of all crates of the workspace, as its manifest names them.
+fn crate_folders() -> Result<Vec<PathBuf>> {
+    let manifest: toml::Table = std::fs::read_to_string(root().join("Cargo.toml"))?.parse()?;
+    let members = manifest.get("workspace").and_then(|workspace| workspace.get("members"));
+    let members = members.and_then(toml::Value::as_array).context("the workspace names no members")?;
+    let mut folders = Vec::new();
+    for member in members.iter().filter_map(toml::Value::as_str) {
+        match member.strip_suffix("/*") {
+            Some(parent) => {
+                for entry in std::fs::read_dir(root().join(parent))? {
+                    folders.push(entry?.path());
+                }
+            }
+            None => folders.push(root().join(member)),
+        }
+    }
+    Ok(folders)
+}
 
 /// Checks the manifests and the folders.
 pub(crate) fn check() -> Result<()> {
     let mut faults = Vec::new();
     let allowed: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
-    for entry in std::fs::read_dir(root().join("crates"))? {
-        let folder = entry?.path();
+    for folder in crate_folders()? {
         let name =
             folder.file_name().and_then(|name| name.to_str()).context("a crate's folder has no name")?.to_owned();
+        if name == "xtask" {
+            continue;
+        }
         let manifest = std::fs::read_to_string(folder.join("Cargo.toml"))?;
         let manifest: toml::Table = manifest.parse().with_context(|| format!("reading the manifest of {name}"))?;
         let Some(may) = allowed.get(name.as_str()) else {

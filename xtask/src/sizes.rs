@@ -24,8 +24,7 @@ pub(crate) fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> 
 /// Names every file that is too long.
 pub(crate) fn check() -> Result<()> {
     let mut files = Vec::new();
-    rust_files(&root().join("crates"), &mut files)?;
-    rust_files(&root().join("xtask"), &mut files)?;
+    rust_files(root(), &mut files)?;
     let mut long = Vec::new();
     for file in files {
         let lines = std::fs::read_to_string(&file)?.lines().count();

@@ -220,7 +220,7 @@ pub(super) fn build(cache: &Cache) -> Result<All> {
 }
 
 fn one(cache: &Cache, recipe: &Recipe, go: &str) -> Result<Programs> {
-    let folder = root().join("lab").join(recipe.folder);
+    let folder = root().join("image/programs").join(recipe.folder);
     let version = if recipe.module.is_empty() { String::new() } else { required_version(&folder, recipe.module)? };
     let linking = linker_flags(recipe, &version);
     let mut key = Key::new(recipe.step.name, RECIPE).text("go", go).text("flags", &linking).text("tags", recipe.tags);
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn every_module_is_there_and_names_its_version() {
         for recipe in [KUBERNETES, CONTAINERD, RUNC, CNI, CNI_FLANNEL, FLANNEL, COREDNS, ETCD] {
-            required_version(&root().join("lab").join(recipe.folder), recipe.module).unwrap();
+            required_version(&root().join("image/programs").join(recipe.folder), recipe.module).unwrap();
         }
     }
 

@@ -1,5 +1,5 @@
 //! Which sites of the lab are up on this computer. A site's daemon holds a lock in the lab's folder as long as it lives
-//! (`crates/lab/src/netns/lock.rs`).
+//! (`lab/src/netns/lock.rs`).
 
 use anyhow::{Context, Result};
 use std::fs::{File, TryLockError};

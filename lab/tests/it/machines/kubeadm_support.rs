@@ -1,0 +1,168 @@
+//! A site whose machines become nodes by kubeadm, with the user-data that the product renders.
+
+use super::support::{Bench, IMAGE, Kube};
+use ferrogate_engine::{Desired, GatewayPayload, Kind, Node, Role, cloud_config::CloudConfig, distribution_of};
+use ferrogate_lab::kubeadm::{BundleImage, simulated_bundle, simulated_image};
+use ferrogate_maas::request::{Allocate, Deploy};
+use ferrogate_model::{ClusterId, SystemId, gateway_config::AllowRule, proxy::ProxySettings, release::Release};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::net::IpAddr;
+
+pub(super) const VERSION: &str = "v1.36.4";
+/// An address of the site that no machine has.
+pub(super) const SHARED: &str = "10.20.0.200";
+
+const FLANNEL: &str = "ghcr.io/flannel-io/flannel:v0.28.10";
+const KUBE_VIP: &str = "ghcr.io/kube-vip/kube-vip:v1.0.0";
+const PAUSE: &str = "registry.k8s.io/pause:3.10.2";
+
+/// Every image of the bundle, and whether only servers run it.
+pub(super) const IMAGES: [(&str, bool); 9] = [
+    ("registry.k8s.io/kube-apiserver:v1.36.4", true),
+    ("registry.k8s.io/kube-controller-manager:v1.36.4", true),
+    ("registry.k8s.io/kube-scheduler:v1.36.4", true),
+    ("registry.k8s.io/etcd:3.6.8-0", true),
+    (KUBE_VIP, true),
+    ("registry.k8s.io/kube-proxy:v1.36.4", false),
+    ("registry.k8s.io/coredns/coredns:v1.14.2", false),
+    (FLANNEL, false),
+    (PAUSE, false),
+];
+
+/// The bundle without some images.
+pub(super) fn bundle_without(without: &str) -> Vec<u8> {
+    let images: Vec<BundleImage<'_>> = IMAGES
+        .iter()
+        .filter(|(name, _)| *name != without)
+        .map(|(name, of_servers)| BundleImage { name, of_servers: *of_servers })
+        .collect();
+    simulated_bundle(VERSION, &images)
+}
+
+/// A cluster to be, and the site it is to be on.
+pub(super) struct Cluster {
+    pub(super) bench: Bench,
+    pub(super) desired: Desired,
+    /// Names and addresses that every API server is to have in its certificate.
+    pub(super) names: Vec<String>,
+}
+
+impl Cluster {
+    /// In memory; use it with a paused clock.
+    pub(super) async fn memory(kind: Kind) -> Self {
+        Self::with_bundle(kind, bundle_without("")).await
+    }
+
+    pub(super) async fn with_bundle(kind: Kind, bundle: Vec<u8>) -> Self {
+        Self::on(Bench::memory().await, kind, bundle)
+    }
+
+    pub(super) async fn sockets(kind: Kind) -> Self {
+        Self::on(Bench::sockets().await, kind, bundle_without(""))
+    }
+
+    fn on(bench: Bench, kind: Kind, bundle: Vec<u8>) -> Self {
+        let file = |name: &str, content: Vec<u8>| {
+            let sha256: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+            bench.files.lock().unwrap().insert(format!("/artifacts/{name}"), content);
+            json!({"path": name, "sha256": sha256})
+        };
+        let release: Release = serde_json::from_value(json!({
+            "version": "0.1.0", "distribution": "kubeadm", "kubernetes": VERSION, "os_image": "ubuntu/noble",
+            "gateway_image_ref": IMAGE,
+            "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": PAUSE,
+                "flannel_image": FLANNEL, "kube_vip_image": KUBE_VIP},
+            "architectures": [{"name": "amd64", "kubeadm": file("kubeadm.tar", bundle),
+                "gateway_image": file("gateway-image.tar", simulated_image(IMAGE))}],
+        }))
+        .unwrap();
+        let spec = json!({
+            "control_plane": {"count": 1, "resource_pool": "default"},
+            "workers": [{"name": "work", "count": 1, "resource_pool": "default", "labels": {"tier": "front"},
+                "taints": ["dedicated=db:NoSchedule"]}],
+        });
+        let proxy: ferrogate_model::proxy::ProxyUrl = bench.lab.proxy().url().expose_secret().parse().unwrap();
+        let desired = Desired {
+            cluster: ClusterId::new(),
+            name: "prod".parse().unwrap(),
+            kind,
+            spec: serde_json::from_value(spec).unwrap(),
+            release,
+            materials: bench.materials.clone(),
+            artifacts_url: bench.artifacts().parse().unwrap(),
+            plane_ca_pem: Some(bench.ca_pem.clone()),
+            proxy: ProxySettings {
+                https: Some(proxy),
+                http: None,
+                no_proxy: bench.lab.subnet().to_string().parse().unwrap(),
+            },
+            gateway: (kind == Kind::Gateway).then(|| GatewayPayload {
+                plane_url: "https://plane.example.com".parse().unwrap(),
+                allow: vec![AllowRule { host: "10.20.0.0/24".into(), ports: vec![6443] }],
+            }),
+            absent: false,
+        };
+        Self { bench, desired, names: Vec::new() }
+    }
+
+    /// Takes a machine and deploys it as the product would, with changes.
+    pub(super) async fn deploy_changed(
+        &self,
+        name: &str,
+        role: &Role,
+        change: impl FnOnce(&mut CloudConfig),
+    ) -> (SystemId, IpAddr) {
+        let machine = self.bench.maas.allocate(&Allocate::default()).await.unwrap();
+        let pool = match role {
+            Role::Agent(_) => &self.desired.spec.workers[0],
+            Role::FirstServer | Role::Server(_) => &self.desired.spec.control_plane,
+        };
+        let node = Node {
+            system_id: &machine.system_id.0,
+            name: &name.parse().unwrap(),
+            fqdn: &machine.fqdn,
+            zone: "default",
+            architecture: &machine.architecture,
+            address: None,
+            pool,
+        };
+        let token = SecretString::from("enrolment-secret");
+        let distribution = distribution_of(&self.desired.release);
+        let rendered = distribution.cloud_config(&self.desired, &node, role, &self.names, Some(&token));
+        let mut config = rendered.unwrap();
+        change(&mut config);
+        let what = Deploy { user_data: Some(config.render().into()), ..Deploy::default() };
+        self.bench.maas.deploy(&machine.system_id, &what).await.unwrap();
+        (machine.system_id.clone(), self.bench.address(&machine.system_id).await)
+    }
+
+    pub(super) async fn deploy(&self, name: &str, role: &Role) -> (SystemId, IpAddr) {
+        self.deploy_changed(name, role, |_| ()).await
+    }
+
+    /// A first server that is Ready.
+    pub(super) async fn first(&self) -> (SystemId, IpAddr, Kube) {
+        let (machine, address) = self.deploy("cp-0", &Role::FirstServer).await;
+        self.bench.until_said(&machine, "Started ferrogate-kubeadm.service").await;
+        let kube = self.bench.admin(address);
+        kube.until_ready(&["cp-0"]).await;
+        (machine, address, kube)
+    }
+}
+
+/// Replaces words in a file.
+pub(super) fn replace(config: &mut CloudConfig, path: &str, from: &str, to: &str) {
+    let file = config.files.iter_mut().find(|file| file.path == path);
+    let file = file.unwrap_or_else(|| panic!("there is no {path}"));
+    assert!(file.content.contains(from), "{path} has no {from}:\n{}", file.content);
+    file.content = file.content.replace(from, to);
+}
+
+/// Leaves a file out.
+pub(super) fn remove(config: &mut CloudConfig, path: &str) {
+    let before = config.files.len();
+    config.files.retain(|file| file.path != path);
+    assert_eq!(config.files.len() + 1, before, "there is no {path}");
+}

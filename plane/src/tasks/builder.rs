@@ -1,0 +1,82 @@
+//! What builds clusters: the engine, over the tunnel.
+
+use async_trait::async_trait;
+use ferrogate_engine::{Desired, Engine, Keep, Limits, Memory, NoEnrolment, Pass};
+use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint};
+use ferrogate_model::Clock;
+use ferrogate_net::{Connector, Trust};
+use secrecy::{ExposeSecret, SecretString};
+use std::{fmt, sync::Arc, time::Duration};
+
+/// A MAAS and the way to it.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Where MAAS is.
+    pub endpoint: String,
+    /// The API key.
+    pub key: SecretString,
+    /// Private CA (PEM) of MAAS.
+    pub ca_pem: Option<String>,
+    /// Opens connections in the site.
+    pub network: Arc<dyn Connector>,
+    /// Where "now" comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Site {
+    /// A client of the site's MAAS.
+    ///
+    /// # Errors
+    /// In words, when the endpoint, the key or the CA cannot be used.
+    pub fn maas(&self) -> Result<Client, String> {
+        self.client(None)
+    }
+
+    /// A client for a quick look: each of its calls ends within `deadline`.
+    ///
+    /// # Errors
+    /// As [`Self::maas`].
+    pub fn maas_within(&self, deadline: Duration) -> Result<Client, String> {
+        self.client(Some(deadline))
+    }
+
+    fn client(&self, deadline: Option<Duration>) -> Result<Client, String> {
+        let (endpoint, _) = Endpoint::parse(&self.endpoint).map_err(|error| error.to_string())?;
+        let key: ApiKey =
+            self.key.expose_secret().parse().map_err(|error: ferrogate_maas::BadApiKey| error.to_string())?;
+        let mut options = ClientOptions::new(endpoint, key, Arc::clone(&self.network), Arc::clone(&self.clock));
+        if let Some(ca_pem) = &self.ca_pem {
+            options.trust = Trust::system().with_ca(ca_pem.clone());
+        }
+        if let Some(deadline) = deadline {
+            options.deadline = deadline;
+        }
+        Client::new(options).map_err(|error| error.to_string())
+    }
+}
+
+/// Takes a cluster one step further to what it should be.
+#[async_trait]
+pub trait Builder: Send + Sync + fmt::Debug + 'static {
+    /// One pass. May be dropped at any point; `keep` is told what is remembered before anything is given back.
+    ///
+    /// # Errors
+    /// In words, when the site's settings cannot be used; anything that happens on the way is part of the pass.
+    async fn pass(&self, site: &Site, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Result<Pass, String>;
+}
+
+/// The engine that builds every cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineBuilder {
+    /// Deadlines and bounds.
+    pub limits: Limits,
+}
+
+#[async_trait]
+impl Builder for EngineBuilder {
+    async fn pass(&self, site: &Site, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Result<Pass, String> {
+        let engine =
+            Engine::new(site.maas()?, Arc::clone(&site.network), Arc::clone(&site.clock), Arc::new(NoEnrolment));
+        Ok(engine.with_limits(self.limits).pass_and_keep(desired, memory, keep).await)
+    }
+}

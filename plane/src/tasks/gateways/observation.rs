@@ -1,0 +1,152 @@
+//! How the machines of a gateway are. Looking only: the installer built them, and changes of a gateway are made by the engine
+//! when somebody asks for them.
+
+use super::{LOOK_DEADLINE, Presence, site};
+use crate::tasks::{Ground, TaskError, ground};
+use ferrogate_engine::mark;
+use ferrogate_maas::{
+    MaasError, MaasFailure, MachineFilter,
+    types::{self, MachineStatus, Power},
+};
+use ferrogate_model::{
+    Timestamp,
+    state::{ClusterState, MachineState},
+};
+use ferrogate_store::{
+    Page, StoreError,
+    accounts::{self, AccountState},
+    clusters::{self, Cluster, Observed},
+    gateways::Gateway,
+    machines::{self, Machine},
+};
+
+pub(super) async fn step(ground: &Ground, gateway: &Gateway, presence: &Presence) -> Result<(), TaskError> {
+    let found = match site(ground, gateway).maas_within(LOOK_DEADLINE) {
+        Ok(maas) => maas.machines(&MachineFilter::agent(mark::agent_name(&gateway.cluster))).await,
+        Err(problem) => {
+            judge_account(ground, gateway, AccountState::Refused, &problem).await?;
+            return Ok(());
+        }
+    };
+    let (state, reason) = match &found {
+        Ok(_) => (AccountState::Ready, String::new()),
+        Err(error) => (account_state(error), ground::words(error)),
+    };
+    judge_account(ground, gateway, state, &reason).await?;
+    let Ok(found) = found else { return Ok(()) };
+    let Some(own) = clusters::get(&ground.store, gateway.cluster).await?.filter(|own| own.deleted.is_none()) else {
+        return Ok(());
+    };
+    let now = ground.now();
+    let before = machines::list(&ground.store, own.id, &Page::first(Page::MAX)).await?.items;
+    let rows: Vec<Machine> = found
+        .iter()
+        .filter(|machine| !matches!(machine.status, MachineStatus::Ready | MachineStatus::New))
+        .map(|machine| row(&own, machine, presence, &before, now))
+        .collect();
+    let mut tx = ground.store.begin().await?;
+    machines::replace(&mut tx, own.id, &rows).await?;
+    if let Some(observed) = judge_cluster(&own, gateway, presence) {
+        clusters::record(&mut tx, own.id, &observed, now).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+fn account_state(error: &MaasError) -> AccountState {
+    match *error.failure {
+        MaasFailure::KeyRefused | MaasFailure::NotAllowed => AccountState::Refused,
+        _ => AccountState::Unreachable,
+    }
+}
+
+/// The account made for the gateway works as well as the gateway's own look at MAAS did, while both have the same key.
+async fn judge_account(
+    ground: &Ground,
+    gateway: &Gateway,
+    state: AccountState,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let Some(id) = gateway.account else { return Ok(()) };
+    let Some(account) = accounts::get(&ground.store, id).await?.filter(|account| account.deleted.is_none()) else {
+        return Ok(());
+    };
+    use secrecy::ExposeSecret;
+    let is_same = account.endpoint == gateway.maas_endpoint
+        && account.api_key.expose_secret() == gateway.maas_key.expose_secret();
+    if is_same && (account.state != state || account.reason != reason) {
+        accounts::set_state(&ground.store, id, state, reason, ground.now()).await?;
+    }
+    Ok(())
+}
+
+/// The state of the gateway's own cluster, where it changes.
+fn judge_cluster(own: &Cluster, gateway: &Gateway, presence: &Presence) -> Option<Observed> {
+    let is_whole = presence.roll.present.len() >= usize::try_from(gateway.desired_nodes).unwrap_or(usize::MAX);
+    let reason = if is_whole { "every node is connected".to_owned() } else { presence.roll.shortfall() };
+    let to = match own.state {
+        ClusterState::Running if !is_whole => ClusterState::Degraded,
+        ClusterState::Degraded if is_whole => ClusterState::Running,
+        // Others are missed than before.
+        ClusterState::Degraded if own.reason != reason => ClusterState::Degraded,
+        _ => return None,
+    };
+    Some(Observed {
+        from: own.state,
+        to,
+        reason,
+        memory: own.memory.clone(),
+        api_endpoint: None,
+        generation: own.generation,
+        converged: is_whole,
+    })
+}
+
+/// An installed machine whose node is not connected: it never was, or it was and is lost. What MAAS knows of its power tells
+/// people where to look.
+fn not_connected(machine: &types::Machine, node: Option<&str>, presence: &Presence) -> (MachineState, String) {
+    let power = match machine.power_state {
+        Power::Off => "; MAAS says its power is off",
+        Power::On => "; MAAS says its power is on",
+        Power::Error | Power::Unknown => "",
+    };
+    let is_node = |name: &str| node == Some(name) || machine.hostname == name;
+    match presence.roll.absent.iter().find(|(name, _)| is_node(name)) {
+        Some((_, Some(seen))) => {
+            let why = format!("its gateway is not connected to the plane, it was last heard at {seen:.0}{power}");
+            (MachineState::Failed, why)
+        }
+        Some((_, None)) | None => {
+            (MachineState::Joining, format!("its gateway has not connected to the plane yet{power}"))
+        }
+    }
+}
+
+fn row(own: &Cluster, machine: &types::Machine, presence: &Presence, before: &[Machine], now: Timestamp) -> Machine {
+    let node = machine.owner_data.get(mark::NODE).cloned();
+    let is_connected = node.as_ref().is_some_and(|node| presence.roll.present.contains(node))
+        || presence.roll.present.contains(&machine.hostname);
+    let (state, reason) = match machine.status {
+        MachineStatus::Allocated => (MachineState::Allocating, String::new()),
+        MachineStatus::Deploying => (MachineState::Deploying, String::new()),
+        MachineStatus::Deployed if is_connected => (MachineState::Running, String::new()),
+        MachineStatus::Deployed => not_connected(machine, node.as_deref(), presence),
+        MachineStatus::Releasing | MachineStatus::DiskErasing => (MachineState::Releasing, String::new()),
+        _ => (MachineState::Failed, format!("it is `{}` in MAAS", machine.status_name)),
+    };
+    let known = before.iter().find(|row| row.system_id == machine.system_id && row.state == state);
+    Machine {
+        cluster: own.id,
+        system_id: machine.system_id.clone(),
+        hostname: machine.hostname.clone(),
+        fqdn: machine.fqdn.clone(),
+        addresses: machine.ip_addresses.clone(),
+        zone: machine.zone.name.clone(),
+        pool: machine.owner_data.get(mark::POOL).cloned().unwrap_or_default(),
+        node,
+        state,
+        reason,
+        since: known.map_or(now, |row| row.since),
+        updated: now,
+    }
+}

@@ -1,0 +1,254 @@
+//! Objects of a tenant, written as the plane itself would have.
+
+use crate::plane::TestPlane;
+use ferrogate_api::Identity;
+use ferrogate_engine::materials::ClusterMaterials;
+use ferrogate_model::{
+    AccountId, ClusterId, EventId, GatewayId, NodeId, OperationId, PairingCodeId, SystemId, TenantId, UserId,
+    cluster::ClusterSpec,
+    release::{Architecture, Artifact, DistributionKind, Release},
+    state::{ClusterState, GatewayHealth, GatewayState, MachineState, OperationState, Severity},
+};
+use ferrogate_store::{
+    SecretHash, Store, accounts, clusters, events, gateway_nodes, gateways, machines, operations, pairing_codes,
+};
+use secrecy::SecretString;
+use std::net::IpAddr;
+
+/// The token with which the fixture's gateway is installed.
+pub(crate) const INSTALL_TOKEN: &str = "fg_inst_fixture";
+
+/// A release whose files need no download.
+pub(crate) fn release() -> Release {
+    let artifact =
+        |path: &str, content: &[u8]| Artifact { path: path.to_owned(), sha256: sha256(content), upstream: None };
+    Release {
+        version: "0.1.0".into(),
+        distribution: DistributionKind::K3s,
+        kubernetes: "v1.36.4+k3s1".into(),
+        os_image: "ubuntu/noble".into(),
+        gateway_image_ref: "docker.io/ferrogate/gateway:0.1.0".into(),
+        kube_vip_image_ref: None,
+        kubeadm: None,
+        architectures: vec![Architecture {
+            name: "amd64".into(),
+            k3s: Some(artifact("k3s/amd64/k3s", b"the k3s binary")),
+            k3s_images: None,
+            kubeadm: None,
+            kube_vip_image: None,
+            gateway_image: artifact("gateway/amd64.tar", b"the gateway image"),
+        }],
+    }
+}
+
+pub(crate) fn sha256(content: &[u8]) -> String {
+    ferrogate_net::Fingerprint::of(content).to_string().trim_start_matches("sha256:").to_owned()
+}
+
+/// Ids of one object of each kind.
+pub(crate) struct Objects {
+    pub(crate) tenant: TenantId,
+    pub(crate) user: UserId,
+    pub(crate) gateway: GatewayId,
+    pub(crate) node: NodeId,
+    pub(crate) account: AccountId,
+    pub(crate) cluster: ClusterId,
+    pub(crate) operation: OperationId,
+    pub(crate) pairing_code: PairingCodeId,
+    pub(crate) event: EventId,
+}
+
+/// What the fixture's site looks like.
+pub(crate) struct Site {
+    pub(crate) maas_endpoint: String,
+    pub(crate) maas_key: SecretString,
+    pub(crate) member: IpAddr,
+    pub(crate) materials: Option<ClusterMaterials>,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            maas_endpoint: "http://10.20.0.2:5240/MAAS".into(),
+            maas_key: "consumer:token:secret".to_owned().into(),
+            member: "10.20.0.13".parse().unwrap(),
+            materials: None,
+        }
+    }
+}
+
+/// Writes one object of each kind into the tenant of `admin`.
+pub(crate) async fn objects(plane: &TestPlane, admin: &str, site: Site) -> Objects {
+    let identity: Identity = plane.get("/me").token(admin).await.read(200);
+    let store = &plane.running.context.store;
+    let now = plane.running.context.now();
+    let all = Objects {
+        tenant: identity.tenant_id,
+        user: identity.user_id,
+        gateway: GatewayId::new(),
+        node: NodeId::new(),
+        account: AccountId::new(),
+        cluster: ClusterId::new(),
+        operation: OperationId::new(),
+        pairing_code: PairingCodeId::new(),
+        event: EventId::new(),
+    };
+    write_gateway(store, &all, &site, now).await;
+    write_cluster(store, &all, &site, now).await;
+    write_records(store, &all, now).await;
+    all
+}
+
+async fn write_gateway(store: &Store, all: &Objects, site: &Site, now: ferrogate_model::Timestamp) {
+    let gateway = gateways::Gateway {
+        id: all.gateway,
+        tenant: all.tenant,
+        name: "maas-pcg-1".parse().unwrap(),
+        state: GatewayState::Provisioning,
+        reason: String::new(),
+        health: GatewayHealth::Unknown,
+        desired_nodes: 1,
+        version: None,
+        cluster: ClusterId::new(),
+        account: None,
+        install_token_hash: Some(SecretHash::of(&INSTALL_TOKEN.to_owned().into())),
+        maas_endpoint: site.maas_endpoint.clone(),
+        maas_key: site.maas_key.clone(),
+        maas_ca: None,
+        settings: serde_json::Value::Null,
+        proxy: None,
+        created: now,
+        updated: now,
+        last_seen: None,
+        deleted: None,
+    };
+    gateways::insert(store, &gateway).await.unwrap();
+    let own = clusters::Cluster {
+        id: gateway.cluster,
+        account: None,
+        kind: clusters::ClusterKind::Gateway,
+        state: ClusterState::Provisioning,
+        ..cluster(all, site, "maas-pcg-1", now)
+    };
+    clusters::insert(store, &own).await.unwrap();
+    let node = gateway_nodes::GatewayNode {
+        id: all.node,
+        gateway: all.gateway,
+        name: "node02".into(),
+        public_key: ferrogate_tunnel::NodeKey::generate().unwrap().public_key().to_string(),
+        version: "0.1.0".into(),
+        registered: now,
+        last_seen: None,
+        revoked: None,
+        replica: None,
+    };
+    gateway_nodes::register(store, &node).await.unwrap();
+    let account = accounts::Account {
+        id: all.account,
+        tenant: all.tenant,
+        name: "maas-pcg-1".parse().unwrap(),
+        gateway: all.gateway,
+        endpoint: site.maas_endpoint.clone(),
+        api_key: site.maas_key.clone(),
+        ca_pem: None,
+        state: accounts::AccountState::Ready,
+        reason: String::new(),
+        auto_created: true,
+        created: now,
+        updated: now,
+        deleted: None,
+    };
+    accounts::insert(store, &account).await.unwrap();
+}
+
+fn cluster(all: &Objects, site: &Site, name: &str, now: ferrogate_model::Timestamp) -> clusters::Cluster {
+    let spec: ClusterSpec =
+        serde_json::from_str(r#"{"control_plane": {"count": 1, "resource_pool": "default"}}"#).unwrap();
+    clusters::Cluster {
+        id: all.cluster,
+        tenant: all.tenant,
+        gateway: all.gateway,
+        account: Some(all.account),
+        kind: clusters::ClusterKind::Tenant,
+        name: name.parse().unwrap(),
+        spec,
+        state: ClusterState::Running,
+        reason: String::new(),
+        release: release(),
+        materials: site.materials.as_ref().map(|materials| serde_json::to_string(materials).unwrap().into()),
+        settings: None,
+        memory: serde_json::Value::Null,
+        absent: false,
+        api_endpoint: Some("https://node03.maas:6443".into()),
+        generation: 1,
+        observed_generation: 1,
+        created: now,
+        updated: now,
+        deleted: None,
+    }
+}
+
+async fn write_cluster(store: &Store, all: &Objects, site: &Site, now: ferrogate_model::Timestamp) {
+    clusters::insert(store, &cluster(all, site, "web", now)).await.unwrap();
+    let machine = machines::Machine {
+        cluster: all.cluster,
+        system_id: SystemId("4y3hb3".into()),
+        hostname: "node03".into(),
+        fqdn: "node03.maas".into(),
+        addresses: vec![site.member],
+        zone: "default".into(),
+        pool: "control-plane".into(),
+        node: Some("node03".into()),
+        state: MachineState::Running,
+        reason: String::new(),
+        since: now,
+        updated: now,
+    };
+    let mut tx = store.begin().await.unwrap();
+    machines::replace(&mut tx, all.cluster, &[machine]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn write_records(store: &Store, all: &Objects, now: ferrogate_model::Timestamp) {
+    let operation = operations::Operation {
+        id: all.operation,
+        tenant: all.tenant,
+        kind: "create_cluster".into(),
+        subject: all.cluster.into(),
+        state: OperationState::Running,
+        reason: String::new(),
+        created_by: all.user.to_string(),
+        created: now,
+        started: Some(now),
+        finished: None,
+    };
+    operations::insert(store, &operation).await.unwrap();
+    operations::set_step(store, all.operation, 1, "machines", OperationState::Running, "", now).await.unwrap();
+    let code = pairing_codes::PairingCode {
+        id: all.pairing_code,
+        tenant: all.tenant,
+        created_by: all.user,
+        name_hint: None,
+        code_hash: SecretHash::of(&all.pairing_code.to_string().into()),
+        created: now,
+        expires: now + std::time::Duration::from_secs(3600),
+        used: None,
+        used_by_gateway: None,
+        revoked: None,
+    };
+    pairing_codes::insert(store, &code).await.unwrap();
+    events::append(store, &[event(all, all.event, "Requested", now)]).await.unwrap();
+}
+
+/// An event of the fixture's cluster.
+pub(crate) fn event(all: &Objects, id: EventId, reason: &str, at: ferrogate_model::Timestamp) -> events::Event {
+    events::Event {
+        id,
+        tenant: all.tenant,
+        subject: all.cluster.into(),
+        severity: Severity::Info,
+        reason: reason.into(),
+        message: "it was".into(),
+        at,
+    }
+}

@@ -1,0 +1,290 @@
+//! The end of a gateway: everything is given back through the tunnel that runs on what is given back last.
+
+use crate::tasks::stage::Stage;
+use async_trait::async_trait;
+use ferrogate_engine::mark;
+use ferrogate_lab::maas::{Call, Fault, Gate, Pattern, Verdict, When};
+use ferrogate_maas::{CreateDnsResource, ReserveIp};
+use ferrogate_model::{
+    GatewayId, OperationId,
+    state::{ClusterState, GatewayState, OperationState, Severity},
+};
+use ferrogate_plane::tasks::{Done, Gateways, Reconciler};
+use ferrogate_store::{accounts, clusters, gateway_nodes, gateways, gateways::Gateway};
+use secrecy::ExposeSecret;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+async fn run(stage: &Stage, gateway: GatewayId) -> Done {
+    Gateways::new(Arc::clone(&stage.ground)).reconcile(&gateway.to_string()).await.unwrap()
+}
+
+/// As the API does it.
+async fn delete(stage: &Stage, gateway: GatewayId) -> OperationId {
+    let found = stage.read_gateway(gateway).await;
+    let now = stage.ground.now();
+    gateways::transition(&stage.store, gateway, found.state, GatewayState::Deleting, "asked for", now).await.unwrap();
+    clusters::request_deletion(&stage.store, found.cluster, "asked for", now).await.unwrap();
+    stage.operation("delete_gateway", gateway.into()).await
+}
+
+/// A gateway of three nodes that runs, with a name and an address for its API; and a machine of somebody else.
+async fn big_gateway(stage: &Stage) -> (Gateway, Vec<String>, String) {
+    let gateway = stage.gateway("paris", 3).await;
+    let nodes = ["paris-1", "paris-2", "paris-3"];
+    let machines = stage.take_machines(gateway.cluster, &nodes).await;
+    for node in nodes {
+        stage.node(gateway.id, node).await;
+    }
+    run(stage, gateway.id).await;
+    let maas = stage.operator("admin");
+    let fqdn = mark::endpoint_fqdn(&gateway.cluster, &gateway.name, "maas");
+    let reserved = maas
+        .reserve_ip(&ReserveIp { subnet: Some("10.20.0.0/24".parse().unwrap()), ..ReserveIp::default() })
+        .await
+        .unwrap();
+    let resource = CreateDnsResource { fqdn: fqdn.clone(), addresses: vec![reserved.ip], ttl: None };
+    maas.create_dns_resource(&resource).await.unwrap();
+    let theirs = stage.operator("operator").allocate(&Default::default()).await.unwrap().hostname;
+    assert!(!machines.contains(&theirs));
+    (stage.read_gateway(gateway.id).await, machines, fqdn)
+}
+
+/// Runs until the gateway is deleted; what the runs said.
+async fn until_deleted(stage: &Stage, gateway: GatewayId) -> Vec<String> {
+    let mut said = Vec::new();
+    for _ in 0..200 {
+        said.push(run(stage, gateway).await.said);
+        if stage.read_gateway(gateway).await.state == GatewayState::Deleted {
+            return said;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("not deleted: {said:#?}");
+}
+
+fn assert_nothing_is_left(stage: &Stage, machines: &[String], fqdn: &str) {
+    for machine in machines {
+        assert_eq!(stage.status(machine), "Ready", "{machine}");
+    }
+    assert!(stage.maas.machines().iter().all(|machine| !machine.agent_name.starts_with("ferrogate/")));
+    assert!(stage.maas.ip_addresses().iter().all(|address| !address.reserved));
+    assert_eq!(stage.maas.resolve(fqdn), None);
+    let theirs: Vec<_> = stage.maas.machines().into_iter().filter(|machine| machine.status == "Allocated").collect();
+    assert_eq!(theirs.len(), 1, "what belongs to somebody else is untouched");
+}
+
+#[tokio::test]
+async fn everything_is_given_back_in_one_call_that_is_the_last_to_change_anything() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let before = stage.maas.calls().len();
+    let operation = delete(&stage, gateway.id).await;
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+
+    let calls = stage.maas.calls().split_off(before);
+    let changes: Vec<_> = calls.iter().filter(|call| call.method != "GET").collect();
+    let release = changes.last().unwrap();
+    assert_eq!((release.op.as_deref(), release.path.ends_with("/machines/")), (Some("release"), true), "{changes:#?}");
+    assert_eq!(
+        calls.iter().filter(|call| call.op.as_deref() == Some("release") && call.path.contains("machines")).count(),
+        1
+    );
+
+    let found = stage.read_gateway(gateway.id).await;
+    assert_eq!((found.maas_key.expose_secret(), found.proxy.is_none()), ("", true), "its secrets are forgotten");
+    let own = stage.read_cluster(gateway.cluster).await;
+    assert_eq!((own.state, own.materials.is_none()), (ClusterState::Deleted, true));
+    assert!(accounts::get(&stage.store, gateway.account.unwrap()).await.unwrap().unwrap().deleted.is_some());
+    assert!(gateway_nodes::list(&stage.store, gateway.id).await.unwrap().is_empty());
+    assert_eq!(stage.sites.disconnected.lock().unwrap().len(), 3, "the nodes are told not to come back");
+    assert_eq!(stage.read_operation(operation).await.state, OperationState::Succeeded);
+    let steps = stage.steps(operation).await;
+    let names: Vec<_> = steps.iter().map(|(name, state, _)| (name.as_str(), *state)).collect();
+    let done = OperationState::Succeeded;
+    assert_eq!(names, [("clusters", done), ("addresses", done), ("machines", done), ("verify", done)]);
+    let last = stage.told(gateway.id).await.pop().unwrap();
+    assert_eq!((last.reason.as_str(), last.severity), ("Deleted", Severity::Info));
+    assert!(last.message.contains("are free in MAAS again"), "{}", last.message);
+}
+
+/// Cuts the tunnel when a release has taken effect: before the answer is sent, or after.
+#[derive(Debug)]
+struct TunnelRunsOnTheMachines {
+    stage: Weak<crate::tasks::stage::TestSites>,
+    gateway: GatewayId,
+    answers: bool,
+}
+
+#[async_trait]
+impl Gate for TunnelRunsOnTheMachines {
+    async fn before(&self, _call: &Call) -> Verdict {
+        Verdict::Pass
+    }
+
+    async fn after(&self, call: &Call) -> Verdict {
+        if call.op.as_deref() != Some("release") || !call.path.contains("machines") {
+            return Verdict::Pass;
+        }
+        if let Some(sites) = self.stage.upgrade() {
+            sites.cut(self.gateway);
+        }
+        if self.answers { Verdict::Pass } else { Verdict::Drop }
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_that_ends_with_the_machines_is_expected() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let gate = TunnelRunsOnTheMachines { stage: Arc::downgrade(&stage.sites), gateway: gateway.id, answers: true };
+    stage.maas.set_gate(Some(Arc::new(gate)));
+    delete(&stage, gateway.id).await;
+    until_deleted(&stage, gateway.id).await;
+    stage.until(|stage| machines.iter().all(|machine| stage.status(machine) == "Ready")).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+    let last = stage.told(gateway.id).await.pop().unwrap();
+    assert_eq!(last.severity, Severity::Info);
+    assert!(last.message.contains("the tunnel ended with them, as it must"), "{}", last.message);
+}
+
+#[tokio::test]
+async fn a_release_whose_answer_was_lost_is_believed_only_when_the_gateway_stays_away() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let gate = TunnelRunsOnTheMachines { stage: Arc::downgrade(&stage.sites), gateway: gateway.id, answers: false };
+    stage.maas.set_gate(Some(Arc::new(gate)));
+    delete(&stage, gateway.id).await;
+    for _ in 0..5 {
+        run(&stage, gateway.id).await;
+        stage.clock.advance(Duration::from_secs(10));
+    }
+    assert_eq!(stage.read_gateway(gateway.id).await.state, GatewayState::Deleting);
+    stage.clock.advance(Duration::from_secs(60));
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+    let last = stage.told(gateway.id).await.pop().unwrap();
+    assert_eq!(last.severity, Severity::Warning);
+    assert!(last.message.contains("check that they are Ready in MAAS"), "{}", last.message);
+}
+
+#[tokio::test]
+async fn a_release_that_never_arrived_is_made_again() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    // The plane could have been killed right before the call, too: the record of it stands, and nothing was released.
+    let release = Pattern { op: Some("release".into()), path: Some("machines".into()), ..Pattern::default() };
+    stage.maas.faults().add(release, When::First(1), Fault::DropBefore);
+    delete(&stage, gateway.id).await;
+    run(&stage, gateway.id).await;
+    assert_eq!(stage.status(&machines[0]), "Deployed");
+    assert!(run(&stage, gateway.id).await.said.contains("not begun yet"), "it may still be under way");
+    stage.clock.advance(Duration::from_secs(11));
+    assert!(run(&stage, gateway.id).await.said.contains("given back again"));
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+}
+
+#[tokio::test]
+async fn a_deletion_waits_for_the_clusters_and_names_them() {
+    let stage = Stage::new().await;
+    let (gateway, machines, _) = big_gateway(&stage).await;
+    let (cluster, _) = stage.cluster("c1", gateway.id, gateway.account.unwrap()).await;
+    delete(&stage, gateway.id).await;
+    run(&stage, gateway.id).await;
+    assert_eq!(stage.read_gateway(gateway.id).await.reason, "waits until its clusters are gone: `c1`");
+    assert_eq!(stage.status(&machines[0]), "Deployed");
+
+    // It is deleted on record, but a machine with its mark was left behind: nobody could reach it afterwards.
+    let left = stage.take_machines(cluster, &["c1-cp"]).await;
+    let now = stage.ground.now();
+    clusters::request_deletion(&stage.store, cluster, "", now).await.unwrap();
+    let gone = clusters::Observed {
+        from: ClusterState::Deleting,
+        to: ClusterState::Deleted,
+        reason: String::new(),
+        memory: serde_json::Value::Null,
+        api_endpoint: None,
+        generation: 2,
+        converged: false,
+    };
+    clusters::record(&stage.store, cluster, &gone, now).await.unwrap();
+    run(&stage, gateway.id).await;
+    let reason = stage.read_gateway(gateway.id).await.reason;
+    assert_eq!(
+        reason,
+        format!("{} still bears the mark of cluster `c1`, which is deleted; release it in MAAS", left[0])
+    );
+    assert_eq!(stage.status(&machines[0]), "Deployed");
+    let id = stage.maas.machine(&left[0]).unwrap().system_id;
+    assert!(stage.maas.release_by_admin(&id));
+    stage.until(|stage| stage.status(&left[0]) == "Ready").await;
+    until_deleted(&stage, gateway.id).await;
+}
+
+#[tokio::test]
+async fn a_maas_that_cannot_serve_is_asked_again_and_nothing_is_lost() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let release = Pattern { op: Some("release".into()), path: Some("/machines/".into()), ..Pattern::default() };
+    let refused = Fault::Status(409, "Machine(s) cannot be released in their current state.".into());
+    stage.maas.faults().add(release, When::First(2), refused);
+    delete(&stage, gateway.id).await;
+    run(&stage, gateway.id).await;
+    let reason = stage.read_gateway(gateway.id).await.reason;
+    assert!(reason.contains("cannot be released in their current state"), "MAAS's own words: {reason}");
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+}
+
+#[tokio::test]
+async fn a_gateway_that_never_connected_ends_without_a_call() {
+    let stage = Stage::new().await;
+    let gateway = stage.gateway("paris", 1).await;
+    delete(&stage, gateway.id).await;
+    until_deleted(&stage, gateway.id).await;
+    assert!(stage.maas.calls().is_empty());
+    let last = stage.told(gateway.id).await.pop().unwrap();
+    assert!(last.message.contains("ferrogate install cleanup"), "{}", last.message);
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_lost_is_given_up_with_its_machines_named_and_ends_when_asked_again() {
+    let stage = Stage::new().await;
+    let (gateway, machines, _) = big_gateway(&stage).await;
+    stage.sites.cut(gateway.id);
+    let first = delete(&stage, gateway.id).await;
+    run(&stage, gateway.id).await;
+    assert!(stage.read_gateway(gateway.id).await.reason.starts_with("waits until a node connects"));
+    stage.clock.advance(Duration::from_secs(15 * 60));
+    run(&stage, gateway.id).await;
+    let found = stage.read_gateway(gateway.id).await;
+    assert_eq!(found.state, GatewayState::Failed);
+    assert!(machines.iter().all(|machine| found.reason.contains(machine.as_str())), "{}", found.reason);
+    assert_eq!(stage.read_operation(first).await.state, OperationState::Failed);
+
+    delete(&stage, gateway.id).await;
+    until_deleted(&stage, gateway.id).await;
+    let last = stage.told(gateway.id).await.pop().unwrap();
+    assert_eq!(last.severity, Severity::Warning);
+    assert!(machines.iter().all(|machine| last.message.contains(machine.as_str())), "{}", last.message);
+}
+
+#[tokio::test]
+async fn a_gateway_that_comes_back_after_it_was_given_up_is_given_back_in_the_ordinary_way() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let nodes = gateway_nodes::list(&stage.store, gateway.id).await.unwrap();
+    stage.sites.cut(gateway.id);
+    delete(&stage, gateway.id).await;
+    run(&stage, gateway.id).await;
+    stage.clock.advance(Duration::from_secs(15 * 60));
+    run(&stage, gateway.id).await;
+    delete(&stage, gateway.id).await;
+    stage.sites.connect(gateway.id, nodes[0].id, &nodes[0].name, stage.ground.now());
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+}
