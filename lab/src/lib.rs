@@ -8,6 +8,7 @@
 mod archive;
 pub mod artifacts;
 pub mod backend;
+pub mod command;
 pub mod control;
 pub mod daemon;
 pub mod dns;
@@ -23,7 +24,6 @@ pub mod netns;
 pub mod programs;
 pub mod proxy;
 pub mod qemu;
-pub mod scenario;
 pub mod seed;
 pub mod site;
 pub mod uml;

@@ -6,7 +6,7 @@ use crate::run::{cargo, must, target_dir};
 use crate::setup;
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
+use std::{collections::BTreeSet, ffi::OsString, os::unix::process::CommandExt, process::Command};
 
 #[derive(Subcommand)]
 pub(crate) enum Lab {
@@ -42,7 +42,7 @@ fn names(args: &[OsString], option: &str, value: &str) -> bool {
     args.iter().any(|arg| *arg == *whole.as_str()) || args.windows(2).any(|two| two[0] == *option && two[1] == *value)
 }
 
-/// Builds the lab's program and the one that is tried in it, and becomes the first.
+/// Builds the lab's programs and the one that is tried in it, and becomes the one that was asked for.
 fn program(args: &[OsString]) -> Result<()> {
     let asks = args.iter().any(|arg| ["--help", "-h", "--list"].iter().any(|word| arg == word));
     if !asks && args.first().is_some_and(|command| START_MACHINES.iter().any(|word| command == word)) {
@@ -50,9 +50,15 @@ fn program(args: &[OsString]) -> Result<()> {
         setup::prepare_lab(scenarios || names(args, "--way-out", "proxy"), scenarios)?;
         build::ensure(&build::Options { pc_kernel: wants_virtual_machines(args), ..build::Options::default() })?;
     }
-    let packages = ["--package", "ferrogate", "--package", "ferrogate-lab"];
-    must(cargo().args(["build", "--quiet"]).args(packages).arg("--bins"), "building the lab's programs")?;
-    let program = target_dir()?.join("debug/ferrogate-lab");
+    // The scenarios are a program of their own, which starts the lab's.
+    let (name, args) = match args.split_first() {
+        Some((command, args)) if command == "test" => ("ferrogate-tests", args),
+        _ => ("ferrogate-lab", args),
+    };
+    let packages =
+        BTreeSet::from(["ferrogate", "ferrogate-lab", name]).into_iter().flat_map(|name| ["--package", name]);
+    must(cargo().args(["build", "--quiet", "--bins"]).args(packages), "building the lab's programs")?;
+    let program = target_dir()?.join("debug").join(name);
     // Nothing of ours is left between the person and the program: signals and exit codes are its own.
     let error = Command::new(&program).args(args).exec();
     bail!("{} could not be started: {error}", program.display());

@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("gateway", &["model", "net", "tunnel"]),
     ("installer", &["model", "api", "net", "maas", "engine"]),
     ("lab", &["model", "net", "maas", "engine"]),
+    ("tests", &["model", "lab"]),
     ("cli", &["model", "api", "net", "installer", "plane", "lab", "gateway", "maas", "engine"]),
 ];
 
@@ -28,7 +29,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("utoipa-axum", &["plane"]),
     ("yamux", &["tunnel"]),
     ("anyhow", &["cli", "gateway"]),
-    ("clap", &["cli", "gateway", "installer", "lab"]),
+    ("clap", &["cli", "gateway", "installer", "lab", "tests"]),
     ("argon2", &["plane"]),
     ("rcgen", &["plane", "engine", "lab"]),
 ];

@@ -1,12 +1,8 @@
 //! The short commands: each asks the daemon one thing.
 
-use crate::{
-    Place,
-    failure::{Failure, Result},
-    note,
-    table::{self, data},
-};
+use crate::{Place, table};
 use ferrogate_lab::{
+    command::{Failure, Result, data, note},
     control::{Client, Status},
     folder::Folder,
     host::Tool,

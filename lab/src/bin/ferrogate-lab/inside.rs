@@ -1,7 +1,7 @@
 //! The daemon's process, inside the site's network namespace.
 
-use crate::failure::Result;
 use ferrogate_lab::{
+    command::{Result, note},
     daemon::{self, Options},
     folder::Folder,
     host::HostError,
@@ -18,7 +18,7 @@ pub(crate) async fn serve(options: Options) -> Result<()> {
         // Nothing is ever written to it.
         while let Ok(1..) = tokio::io::stdin().read(&mut byte).await {}
     };
-    let done = daemon::run(options, until_let_go, crate::note).await;
+    let done = daemon::run(options, until_let_go, note).await;
     if let Err(error) = &done {
         tracing::error!(%error, "the site could not be started");
     }

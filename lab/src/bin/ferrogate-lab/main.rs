@@ -2,17 +2,15 @@
 //! firewall or a proxy, and a plane; all of it ends with the program that made it.
 
 mod commands;
-mod failure;
 mod inside;
 mod outside;
 mod table;
-mod test;
 mod up;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use failure::Result;
 use ferrogate_lab::{
     artifacts::Artifacts,
+    command::{Result, find_program, note},
     control::{Delegation, WayOut},
     daemon::{BackendKind, Options},
 };
@@ -91,8 +89,6 @@ enum Command {
     Leftovers,
     /// End the site and remove everything of it
     Down,
-    /// Run the scenarios on sites of their own, and report
-    Test(test::TestArgs),
 }
 
 /// A network namespace to run something in.
@@ -167,7 +163,7 @@ impl SiteArgs {
             },
             backend: self.backend,
             artifacts: self.artifacts.clone().unwrap_or_else(Artifacts::folder),
-            ferrogate: if self.no_plane { None } else { Some(outside::find_ferrogate(self.ferrogate.as_deref())?) },
+            ferrogate: if self.no_plane { None } else { Some(find_program("ferrogate", self.ferrogate.as_deref())?) },
             machine_memory_mib: self.machine_memory,
             deploy_timeout: Duration::from_secs(self.deploy_timeout),
         })
@@ -202,12 +198,6 @@ impl SiteArgs {
     }
 }
 
-/// A line for the person.
-#[expect(clippy::print_stderr, reason = "everything but data belongs to standard error")]
-fn note(text: &str) {
-    eprintln!("{text}");
-}
-
 async fn run(cli: Cli) -> Result<ExitCode> {
     let site = cli.site.as_str();
     match cli.command {
@@ -223,7 +213,6 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run { place, command } => return Err(commands::run(site, place, &command).await),
         Command::Leftovers => return commands::leftovers(site).await,
         Command::Down => outside::down(site).await?,
-        Command::Test(args) => return Box::pin(test::run(args)).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,11 +1,8 @@
 //! The process around the daemon: it makes the networks, starts the daemon inside, and takes everything away at the end.
 
-use crate::{
-    SiteArgs,
-    failure::{Failure, Result},
-    note,
-};
+use crate::SiteArgs;
 use ferrogate_lab::{
+    command::{Failure, Result, note, own_program, told_to_end},
     control::{Client, ControlError, Namespaces, WayOut},
     daemon::BackendKind,
     folder::Folder,
@@ -13,13 +10,7 @@ use ferrogate_lab::{
     netns::{self, Lock},
 };
 use rustix::process::Signal;
-use std::{
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{os::unix::fs::DirBuilderExt, process::Stdio, time::Duration};
 
 /// How long the daemon may take to end everything in an orderly way.
 const END_DEADLINE: Duration = Duration::from_secs(45);
@@ -27,38 +18,6 @@ const END_DEADLINE: Duration = Duration::from_secs(45);
 const DOWN_DEADLINE: Duration = Duration::from_secs(60);
 /// Between two looks whether it is gone.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// The `ferrogate` program: the one that is named, or that lies beside this one.
-pub(crate) fn find_ferrogate(given: Option<&Path>) -> Result<PathBuf> {
-    let path = match given {
-        Some(path) => path.to_owned(),
-        None => own_program()?.with_file_name("ferrogate"),
-    };
-    let path = std::path::absolute(&path).unwrap_or(path);
-    if path.is_file() {
-        return Ok(path);
-    }
-    let what = format!("there is no program {}", path.display());
-    Err(Failure::new(what, Some("build it with `cargo build --package ferrogate`, or name it with --ferrogate")))
-}
-
-pub(crate) fn own_program() -> Result<PathBuf> {
-    std::env::current_exe()
-        .map_err(|error| Failure::new(format!("where this program lies is not known: {error}"), None))
-}
-
-/// Until the person, the service manager or a lost terminal says so.
-pub(crate) async fn told_to_end() -> Result<()> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}"), None));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let mut hangup = listen(SignalKind::hangup())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
-    Ok(())
-}
 
 /// Makes the site, runs it, and takes it away, whatever happens.
 pub(crate) async fn serve(site: &str, args: &SiteArgs) -> Result<()> {

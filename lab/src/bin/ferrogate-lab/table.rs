@@ -1,16 +1,6 @@
 //! What `status` shows.
 
 use ferrogate_lab::control::{Delegation, MachineStatus, Status, WayOut};
-use std::io::Write;
-
-/// Data for the person or the next program.
-pub(crate) fn data(text: &str) {
-    let mut out = std::io::stdout().lock();
-    // A closed pipe (`| head`) ends the program quietly, as other tools do.
-    if out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
-    }
-}
 
 /// The site as a whole.
 pub(crate) fn summary(status: &Status) -> String {

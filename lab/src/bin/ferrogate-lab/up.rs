@@ -1,11 +1,8 @@
 //! `up`: starts the site in the background, shows how it comes up, and says what to try.
 
-use crate::{
-    SiteArgs,
-    failure::{Failure, Result},
-    note, outside, table,
-};
+use crate::{SiteArgs, table};
 use ferrogate_lab::{
+    command::{Failure, Result, data, note, own_program, told_to_end},
     control::{Client, Status, WayOut},
     host::{self, HostError},
     netns::Lock,
@@ -33,7 +30,7 @@ pub(crate) async fn up(site: &str, args: &SiteArgs) -> Result<()> {
         return Err(HostError::Up { site: site.to_owned(), pid }.into());
     }
     let begun = Instant::now();
-    let mut daemon = Command::new(outside::own_program()?)
+    let mut daemon = Command::new(own_program()?)
         .args(["--site", site, "serve"])
         .args(args.words())
         .stdin(Stdio::null())
@@ -44,7 +41,7 @@ pub(crate) async fn up(site: &str, args: &SiteArgs) -> Result<()> {
         .map_err(|error| Failure::new(format!("the daemon could not be started: {error}"), None))?;
     let ready = tokio::select! {
         ready = watch(&mut daemon) => ready,
-        told = outside::told_to_end() => told.and(Err(Failure::new("interrupted", None))),
+        told = told_to_end() => told.and(Err(Failure::new("interrupted", None))),
         () = tokio::time::sleep(UP_DEADLINE) => {
             Err(Failure::new(format!("the site was not up within {} s", UP_DEADLINE.as_secs()), None))
         }
@@ -60,8 +57,8 @@ pub(crate) async fn up(site: &str, args: &SiteArgs) -> Result<()> {
     }
     let status = Client::new(site).status().await?;
     note(&format!("the site `{site}` is up, {:.1} s\n", begun.elapsed().as_secs_f64()));
-    table::data(&table::summary(&status));
-    table::data(&what_to_try(&status));
+    data(&table::summary(&status));
+    data(&what_to_try(&status));
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! h: what goes wrong is named, with the fix; a machine that fails is replaced by another.
 
 use super::{failure::Failure, install::Configuration, process::Ran, read, scene::Scene};
-use crate::control::{Delegation, MachineFault};
+use ferrogate_lab::control::{Delegation, MachineFault};
 use std::{path::Path, time::Duration};
 
 const CLUSTER: &str = "mended";

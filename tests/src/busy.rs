@@ -1,7 +1,7 @@
 //! One run at a time: the sites of the scenarios have fixed names, so that each run removes what a killed one left.
 
 use super::plan::{self, Scenario};
-use crate::netns::Lock;
+use ferrogate_lab::netns::Lock;
 use ferrogate_model::{Explain, Fault, Retry};
 
 /// A site that the scenarios would raise is up.

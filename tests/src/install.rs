@@ -134,7 +134,8 @@ impl Scene {
     /// Exactly this many machines are Deployed and on; all others are Ready and off. Answers their names.
     pub(crate) async fn machines_taken(&self, count: usize) -> Result<Vec<String>, Failure> {
         let status = self.site.status().await?;
-        let deployed = |machine: &&crate::control::MachineStatus| machine.status == "Deployed" && machine.power == "on";
+        let deployed =
+            |machine: &&ferrogate_lab::control::MachineStatus| machine.status == "Deployed" && machine.power == "on";
         let taken: Vec<_> = status.machines.iter().filter(deployed).map(|machine| machine.hostname.clone()).collect();
         let odd: Vec<_> = status
             .machines

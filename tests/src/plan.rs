@@ -1,6 +1,6 @@
 //! Which scenarios there are, what each builds on, and on which sites they run.
 
-use crate::control::WayOut;
+use ferrogate_lab::control::WayOut;
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 /// A scenario.

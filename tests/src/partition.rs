@@ -7,7 +7,7 @@ use super::{
     read::{Machine, Node, Pod},
     scene::{Look, Scene},
 };
-use crate::netns::PLANE;
+use ferrogate_lab::netns::PLANE;
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::Instant;
 

@@ -171,7 +171,7 @@ async fn connections(scene: &Scene, netns: &str, filter: &str) -> Result<Vec<Str
 impl Scene {
     /// The proxy's log of requests.
     fn proxy_log(&self) -> Result<String, Failure> {
-        let file = crate::folder::Folder::new(&self.site.name).edge().join("squid/access.log");
+        let file = ferrogate_lab::folder::Folder::new(&self.site.name).edge().join("squid/access.log");
         std::fs::read_to_string(&file)
             .map_err(|error| Failure::new("the proxy's log", format!("{}: {error}", file.display())))
     }

@@ -1,6 +1,6 @@
 //! What runs of the lab leave on this computer: namespaces, processes, folders. Looked at before a run and after it.
 
-use crate::folder::{DISK_FOLDER, RUN_FOLDER};
+use ferrogate_lab::folder::{DISK_FOLDER, RUN_FOLDER};
 use std::{fs, path::Path};
 
 /// Where `ip netns` keeps the names.

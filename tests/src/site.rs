@@ -5,7 +5,7 @@ use super::{
     failure::Failure,
     process::{Program, Running},
 };
-use crate::{
+use ferrogate_lab::{
     control::{Client, ControlError, Leftovers, Status, WayOut},
     folder::Folder,
 };

@@ -1,6 +1,6 @@
 //! How large what is installed is, and its versions: for the report.
 
-use crate::artifacts::Artifacts;
+use ferrogate_lab::artifacts::Artifacts;
 use serde_json::{Map, Value};
 
 /// Versions, and sizes in MiB of the files that machines download.

@@ -1,23 +1,21 @@
-//! `ferrogate-lab test`: the scenarios.
+//! `ferrogate-tests`: the scenarios, end to end on sites of the lab.
 
-use crate::{
-    failure::{Failure, Result},
-    note, outside,
-    table::data,
-};
-use clap::Args;
+use clap::Parser;
 use ferrogate_lab::{
     artifacts::Artifacts,
+    command::{Failure, Result, data, find_program, note, told_to_end},
     host::{self, Tool},
     netns,
-    scenario::{self, Options, Scenario},
 };
 use ferrogate_model::{Clock, SystemClock};
-use std::{path::PathBuf, process::ExitCode};
+use ferrogate_tests::{Options, Scenario};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-#[derive(Args, Debug)]
-pub(crate) struct TestArgs {
+/// Runs the scenarios on sites of their own, and reports.
+#[derive(Parser, Debug)]
+#[command(name = "ferrogate-tests", version, about)]
+struct Args {
     /// Only these and what they build on, such as `a,c`
     #[arg(long, value_name = "LETTERS", value_delimiter = ',')]
     only: Vec<Scenario>,
@@ -39,13 +37,16 @@ pub(crate) struct TestArgs {
     /// The ferrogate program; the one beside this program where it is not given
     #[arg(long, value_name = "FILE")]
     ferrogate: Option<PathBuf>,
+    /// The ferrogate-lab program; the one beside this program where it is not given
+    #[arg(long, value_name = "FILE")]
+    ferrogate_lab: Option<PathBuf>,
     /// Handed to `ferrogate-lab serve`, such as `-- --machine-memory 2048`
     #[arg(last = true, value_name = "ARGS")]
     serve: Vec<String>,
 }
 
 /// Runs what was asked for; the exit code tells whether all of it passed.
-pub(crate) async fn run(args: TestArgs) -> Result<ExitCode> {
+async fn run(args: Args) -> Result<ExitCode> {
     if args.list {
         for scenario in Scenario::ALL {
             data(&format!("{scenario}  {}", scenario.title()));
@@ -57,22 +58,21 @@ pub(crate) async fn run(args: TestArgs) -> Result<ExitCode> {
     Tool::need(&[&netns::TOOLS[..], &netns::PROXY_TOOLS[..]].concat())?;
     let artifacts = args.artifacts.unwrap_or_else(Artifacts::folder);
     Artifacts::load(&artifacts)?;
-    scenario::vacant(&args.only)?;
-    let lab = outside::own_program()?;
+    ferrogate_tests::vacant(&args.only)?;
     let stamp = SystemClock.now().strftime("%Y%m%d%H%M%S");
     let options = Options {
         only: args.only,
         keep: args.keep,
         logs: args.logs.unwrap_or_else(|| std::env::temp_dir().join(format!("ferrogate-lab-test-{stamp}"))),
-        ferrogate: outside::find_ferrogate(args.ferrogate.as_deref())?,
+        ferrogate: find_program("ferrogate", args.ferrogate.as_deref())?,
         artifacts,
-        lab,
+        lab: find_program("ferrogate-lab", args.ferrogate_lab.as_deref())?,
         serve: args.serve,
     };
     let cancel = CancellationToken::new();
     let interrupt = tokio::spawn(interrupted(cancel.clone()));
     // On the thread that stays: what it starts is bound to the life of the thread that starts it.
-    let report = Box::pin(scenario::run(&options, &cancel)).await;
+    let report = Box::pin(ferrogate_tests::run(&options, &cancel)).await;
     interrupt.abort();
     if args.json {
         let text = serde_json::to_string_pretty(&report);
@@ -85,10 +85,46 @@ pub(crate) async fn run(args: TestArgs) -> Result<ExitCode> {
 
 /// Whatever tells a program to end, ends the run; everything it started is stopped first.
 async fn interrupted(cancel: CancellationToken) {
-    if let Err(failure) = outside::told_to_end().await {
+    if let Err(failure) = told_to_end().await {
         note(&format!("{failure}"));
         return std::future::pending().await;
     }
     note("interrupted: stopping what was started");
     cancel.cancel();
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    // The programs of a run end with the thread that started them, so they are started on this one, which stays.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            note(&format!("error: could not start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(Box::pin(run(args)));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result.unwrap_or_else(|failure| {
+        note(&format!("error: {failure}"));
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_dashes_is_for_the_sites() {
+        let args = Args::parse_from(["ferrogate-tests", "--only", "a,c", "--json", "--", "--machine-memory", "2048"]);
+        assert_eq!((args.only, args.json), (vec![Scenario::A, Scenario::C], true));
+        assert_eq!(args.serve, ["--machine-memory", "2048"]);
+    }
 }

@@ -12,7 +12,7 @@ use super::{
     table::{Ended, Report, Row},
     three_nodes,
 };
-use crate::artifacts::Artifacts;
+use ferrogate_lab::artifacts::Artifacts;
 use futures::FutureExt;
 use std::{
     io::Write,

@@ -6,7 +6,7 @@ use super::{
     process::Running,
     scene::{Look, Scene},
 };
-use crate::control::MachineStatus;
+use ferrogate_lab::control::MachineStatus;
 use std::time::Duration;
 use tokio::time::Instant;
 
