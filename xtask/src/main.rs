@@ -1,6 +1,5 @@
 //! `cargo xtask`: the doors of the project. Each command does one whole job on a fresh machine.
 
-mod archive;
 mod bench;
 mod check;
 mod generated;

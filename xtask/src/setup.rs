@@ -2,8 +2,8 @@
 
 use crate::lab::build::{Machines, machine};
 use anyhow::{Result, bail};
+use ferrogate_image::needs::{has_program, has_system_program, install, is_root};
 use std::path::Path;
-use std::process::Command;
 
 /// What there is for the tests to run against.
 pub(crate) struct Found {
@@ -51,11 +51,6 @@ fn absent(packages: &[(&str, &'static str)]) -> Vec<&'static str> {
     packages.iter().filter(|(program, _)| !has_system_program(program)).map(|(_, package)| *package).collect()
 }
 
-/// Whether a program is found, also where root's `PATH` does not lead.
-fn has_system_program(name: &str) -> bool {
-    has_program(name) || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(name).exists())
-}
-
 /// Real machines need root, network cards of our own, and what Debian has for them.
 fn machines(may_install: bool) -> Result<Machines, String> {
     if std::env::consts::ARCH != "x86_64" {
@@ -78,26 +73,6 @@ fn machines(may_install: bool) -> Result<Machines, String> {
 fn has_postgres() -> bool {
     std::fs::read_dir("/usr/lib/postgresql")
         .is_ok_and(|versions| versions.flatten().any(|version| version.path().join("bin/initdb").exists()))
-}
-
-/// Whether a program of this name is found.
-pub(crate) fn has_program(name: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).exists()))
-}
-
-/// Whether we may do everything.
-pub(crate) fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
-}
-
-/// Installs Debian packages; `false` when apt did not.
-pub(crate) fn install(packages: &[&str]) -> bool {
-    let apt = |args: &[&str]| {
-        Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").status().is_ok_and(|s| s.success())
-    };
-    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
-    arguments.extend(packages);
-    apt(&["update"]) && apt(&arguments)
 }
 
 /// Looks for what the tests use; installs what is missing where that is possible.

@@ -1,31 +1,37 @@
 //! `cargo xtask lab build`: everything the lab runs, from Debian's packages, Go's modules and our own sources. Each
 //! artifact is kept under the key of its inputs, so only what changed is built again.
 
-mod bundle;
-mod cache;
-mod debian;
-mod images;
 mod kernel;
-mod key;
 mod needs;
-mod network_tools;
-mod programs;
-mod release;
-mod root_image;
-mod workshop;
+mod sites;
 
 use crate::image;
 use anyhow::{Context, Result};
-use cache::Cache;
+use ferrogate_image::{Cache, bundle, debian, programs, release, root_image, spoken};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Artifacts beside Go's: kernel, tree, root image, bundle, web image, release.
 const OTHER_ARTIFACTS: usize = 6;
 /// The result file, in the cache's folder.
 const RESULT: &str = "artifacts.json";
+
+/// Where artifacts are kept: `$FERROGATE_LAB_CACHE`, else the person's cache folder.
+///
+/// # Errors
+/// When the environment names neither a cache folder nor a home.
+fn folder() -> Result<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(folder) = named("FERROGATE_LAB_CACHE") {
+        return std::path::absolute(folder).context("finding the folder that FERROGATE_LAB_CACHE names");
+    }
+    named("XDG_CACHE_HOME")
+        .or_else(|| named("HOME").map(|home| home.join(".cache")))
+        .map(|cache| cache.join("ferrogate-lab"))
+        .context("where to keep the lab's artifacts? Set FERROGATE_LAB_CACHE to a folder with 8 GB of room")
+}
 
 /// How to build.
 #[derive(clap::Args, Default)]
@@ -80,7 +86,7 @@ pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
         Some(mirror) => mirror.trim_end_matches('/').to_owned(),
         None => debian::mirror()?,
     };
-    let cache = Cache::open(programs::COUNT + OTHER_ARTIFACTS + usize::from(options.pc_kernel))?;
+    let cache = Cache::open(&folder()?, programs::COUNT + OTHER_ARTIFACTS + usize::from(options.pc_kernel))?;
     let kernel = kernel::build(&cache, &mirror)?;
     let pc_kernel = match options.pc_kernel {
         true => Some(kernel::pc(&cache, &mirror)?),
@@ -93,15 +99,14 @@ pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
     let web_image = bundle::web(&cache, &programs, &tree)?;
     // Cargo itself knows whether the gateway is fresh.
     let gateway = image::pack(&cache.folder().join("gateway"))?;
-    let names = images::References::of(&programs);
-    let release = release::build(&cache, &bundle, &gateway, &programs.kubernetes.version, &names)?;
+    let release = release::build(&cache, &bundle, &gateway, &programs)?;
 
     let mut versions: BTreeMap<String, String> =
         programs.versions().map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
     versions.insert("kernel".into(), kernel.release.clone());
     versions.insert("gateway".into(), env!("CARGO_PKG_VERSION").into());
     let artifacts = Artifacts {
-        kernel: kernel.program(),
+        kernel: kernel::program(&kernel),
         pc_kernel,
         kernel_release: kernel.release,
         root_image,
@@ -116,9 +121,10 @@ pub(crate) fn ensure(options: &Options) -> Result<Artifacts> {
         .and_then(|()| std::fs::rename(&unfinished, &result))
         .with_context(|| format!("writing {}", result.display()))?;
     if options.prune {
+        sites::none_up(Path::new(sites::RUN_FOLDER))?;
         cache.prune()?;
     }
-    eprintln!("the lab's artifacts are there after {}", workshop::spoken(started.elapsed()));
+    eprintln!("the lab's artifacts are there after {}", spoken(started.elapsed()));
     Ok(artifacts)
 }
 
@@ -139,12 +145,12 @@ pub(crate) struct Machines {
 pub(crate) fn machine(may_install: bool) -> Result<Machines> {
     needs::prepare_machine(may_install)?;
     let mirror = debian::mirror()?;
-    let cache = Cache::open(4)?;
+    let cache = Cache::open(&folder()?, 4)?;
     let kernel = kernel::build(&cache, &mirror)?;
     let pc_kernel = kernel::pc(&cache, &mirror)?;
     let tree = root_image::tree(&cache, &mirror)?;
     let root_image = root_image::build(&cache, &tree, &kernel)?;
-    Ok(Machines { kernel: kernel.program(), pc_kernel, root_image })
+    Ok(Machines { kernel: kernel::program(&kernel), pc_kernel, root_image })
 }
 
 /// Builds, and prints where everything is.

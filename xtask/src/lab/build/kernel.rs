@@ -1,12 +1,9 @@
 //! The machines' kernels from Debian's packaged source, with everything built in: User Mode Linux, and one for virtual machines
 //! of QEMU that has the same functions.
 
-use super::cache::Cache;
-use super::debian;
-use super::key::Key;
-use super::workshop::{Step, Workshop, answer};
 use crate::run::root;
 use anyhow::{Context, Result, bail};
+use ferrogate_image::{Cache, Key, Step, Workshop, answer, debian, root_image::Kernel};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::process::Command;
@@ -59,21 +56,9 @@ struct Edits {
     edit: Vec<Edit>,
 }
 
-/// The kernel in the cache.
-pub(super) struct Kernel {
-    /// Holds `linux.uml`, `config`, `modules.builtin`, `modules.builtin.modinfo`, `release`.
-    pub(super) folder: PathBuf,
-    /// Its inputs' key.
-    pub(super) key: String,
-    /// What `uname -r` says on a machine.
-    pub(super) release: String,
-}
-
-impl Kernel {
-    /// The program.
-    pub(super) fn program(&self) -> PathBuf {
-        self.folder.join(UML.program)
-    }
+/// The program of User Mode Linux.
+pub(super) fn program(kernel: &Kernel) -> PathBuf {
+    kernel.folder.join(UML.program)
 }
 
 /// Builds the kernel if it is not there.

@@ -1,20 +1,11 @@
-//! The tools that the build drives. Debian packages are installed where we are root, else named.
+//! The tools that the lab's build drives, beside those that a node's programs and root image are built with.
 
-use crate::setup::{has_program, install, is_root};
 use anyhow::{Result, bail};
-use std::path::Path;
+use ferrogate_image::needs::{self, Needs, PROGRAMS, ROOT_IMAGE, Sign, is_root};
 
-/// How to tell that a package is there.
-enum Sign {
-    Program(&'static str),
-    File(&'static str),
-}
-
-/// Signs and the Debian packages they are of: what a kernel and a root image are built with.
-const MACHINE: &[(Sign, &str)] = &[
-    (Sign::Program("mmdebstrap"), "mmdebstrap"),
+/// What a kernel is built with.
+const KERNEL: Needs = &[
     (Sign::Program("dpkg-deb"), "dpkg"),
-    (Sign::Program("mkfs.ext4"), "e2fsprogs"),
     (Sign::Program("gcc"), "gcc"),
     (Sign::Program("make"), "make"),
     (Sign::Program("strip"), "binutils"),
@@ -23,38 +14,18 @@ const MACHINE: &[(Sign, &str)] = &[
     (Sign::Program("bison"), "bison"),
     (Sign::Program("xz"), "xz-utils"),
     (Sign::File("/usr/include/stdio.h"), "libc6-dev"),
-    (Sign::File("/usr/share/keyrings/debian-archive-keyring.gpg"), "debian-archive-keyring"),
 ];
 /// What builds and boots the kernel of virtual machines beside that: its build has a tool that reads its objects.
-const QEMU: &[(Sign, &str)] =
+const QEMU: Needs =
     &[(Sign::File("/usr/include/gelf.h"), "libelf-dev"), (Sign::Program("qemu-system-x86_64"), "qemu-system-x86")];
-/// What Kubernetes and the container images are built with beside that.
-const KUBERNETES: &[(Sign, &str)] = &[
-    (Sign::Program("zstd"), "zstd"),
-    (Sign::Program("pkg-config"), "pkg-config"),
-    (Sign::File("/usr/include/seccomp.h"), "libseccomp-dev"),
-    (Sign::File("/etc/ssl/certs/ca-certificates.crt"), "ca-certificates"),
-];
-
-fn missing(needs: &[&[(Sign, &'static str)]]) -> Vec<&'static str> {
-    let there = |sign: &Sign| match sign {
-        Sign::Program(name) => {
-            has_program(name) || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(name).exists())
-        }
-        Sign::File(path) => Path::new(path).exists(),
-    };
-    needs.iter().copied().flatten().filter(|(sign, _)| !there(sign)).map(|(_, package)| *package).collect()
-}
 
 /// Makes sure that everything is there.
 ///
 /// # Errors
 /// Names what is missing and how to get it.
 pub(super) fn prepare(may_install: bool, virtual_machines: bool) -> Result<()> {
-    if !has_program("go") {
-        bail!("Kubernetes is built from its sources: install Go 1.26 or newer and put `go` on the PATH");
-    }
-    bring(&[MACHINE, KUBERNETES, if virtual_machines { QEMU } else { &[] }], may_install)
+    needs::go()?;
+    bring(&[KERNEL, ROOT_IMAGE, PROGRAMS, if virtual_machines { QEMU } else { &[] }], may_install)
 }
 
 /// Makes sure that everything is there that a machine is built with.
@@ -62,11 +33,10 @@ pub(super) fn prepare(may_install: bool, virtual_machines: bool) -> Result<()> {
 /// # Errors
 /// Names what is missing and how to get it.
 pub(super) fn prepare_machine(may_install: bool) -> Result<()> {
-    bring(&[MACHINE, QEMU], may_install)
+    bring(&[KERNEL, ROOT_IMAGE, QEMU], may_install)
 }
 
-#[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
-fn bring(needs: &[&[(Sign, &'static str)]], may_install: bool) -> Result<()> {
+fn bring(needs: &[Needs], may_install: bool) -> Result<()> {
     if std::env::consts::ARCH != "x86_64" {
         bail!(
             "the lab's machines are User Mode Linux, which runs on x86-64 only; this computer is {}",
@@ -78,17 +48,5 @@ fn bring(needs: &[&[(Sign, &'static str)]], may_install: bool) -> Result<()> {
             "the root image keeps owners and device files, which only root can make: run `cargo xtask lab build` as root (the lab itself needs root too)"
         );
     }
-    let absent = missing(needs);
-    if absent.is_empty() {
-        return Ok(());
-    }
-    let list = absent.join(" ");
-    if !may_install || !has_program("apt-get") {
-        bail!("these Debian packages are missing: {list} (apt-get install {list})");
-    }
-    eprintln!("installing Debian packages for the lab: {list}");
-    if !install(&absent) || !missing(needs).is_empty() {
-        bail!("could not install {list}; install them by hand, then start again");
-    }
-    Ok(())
+    needs::bring(needs, may_install)
 }

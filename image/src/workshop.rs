@@ -25,15 +25,15 @@ const LAST_LINES: usize = 12;
 const LAST_BYTES: u64 = 4096;
 
 /// One of the artifacts.
-pub(super) struct Step {
+pub struct Step {
     /// As folders and logs name it.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// How long it takes on two idle processors when nothing was downloaded or compiled before.
-    pub(super) expected: Duration,
+    pub expected: Duration,
 }
 
 /// A duration as people say it: `2 min 5 s`.
-pub(super) fn spoken(duration: Duration) -> String {
+pub fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 60, seconds % 60) {
         (0, seconds) => format!("{seconds} s"),
@@ -43,7 +43,7 @@ pub(super) fn spoken(duration: Duration) -> String {
 }
 
 /// An artifact in the making.
-pub(super) struct Workshop {
+pub struct Workshop {
     folder: PathBuf,
     out: PathBuf,
     scratch: PathBuf,
@@ -56,7 +56,7 @@ pub(super) struct Workshop {
 }
 
 impl Workshop {
-    pub(super) fn open(folder: &Path, step: &Step, place: String, log: PathBuf) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, step: &Step, place: String, log: PathBuf) -> Result<Self> {
         let (out, scratch) = (folder.join("out"), folder.join("scratch"));
         for folder in [&out, &scratch] {
             std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
@@ -68,21 +68,21 @@ impl Workshop {
     }
 
     /// What is in here is the artifact.
-    pub(super) fn out(&self) -> &Path {
+    pub fn out(&self) -> &Path {
         &self.out
     }
 
     /// What is in here is gone afterwards.
-    pub(super) fn scratch(&self) -> &Path {
+    pub fn scratch(&self) -> &Path {
         &self.scratch
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Removes what is not the artifact.
-    pub(super) fn close(self) -> Result<()> {
+    pub(crate) fn close(self) -> Result<()> {
         std::fs::remove_dir_all(&self.folder).with_context(|| format!("removing {}", self.folder.display()))
     }
 
@@ -90,7 +90,7 @@ impl Workshop {
     ///
     /// # Errors
     /// When it is missing, fails, or takes far too long; the error names the log and shows its end.
-    pub(super) fn run(&self, command: &mut Command, what: &str) -> Result<()> {
+    pub fn run(&self, command: &mut Command, what: &str) -> Result<()> {
         let mut log = File::options().append(true).open(&self.log)?;
         writeln!(log, "== {what}: {command:?}")?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -157,7 +157,7 @@ impl Workshop {
 ///
 /// # Errors
 /// When the tool is missing or fails.
-pub(super) fn answer(command: &mut Command, what: &str) -> Result<String> {
+pub fn answer(command: &mut Command, what: &str) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {what} ({command:?})"))?;
     if !output.status.success() {
         bail!("{what} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());

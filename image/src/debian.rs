@@ -1,6 +1,6 @@
 //! Debian's packages, from the mirror that this computer's apt uses.
 
-use super::workshop::{Workshop, answer};
+use crate::workshop::{Workshop, answer};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 ///
 /// # Errors
 /// When apt knows no Debian archive.
-pub(super) fn mirror() -> Result<String> {
+pub fn mirror() -> Result<String> {
     // Says what an update would fetch and fetches nothing; it works before the first update too.
     let uris = answer(Command::new("apt-get").args(["update", "--print-uris"]), "asking apt for its mirror")?;
     choose(&uris).context(
@@ -32,7 +32,7 @@ fn choose(uris: &str) -> Option<String> {
 ///
 /// # Errors
 /// When apt cannot get it.
-pub(super) fn download(workshop: &Workshop, package: &str, suite: &str, mirror: &str) -> Result<PathBuf> {
+pub fn download(workshop: &Workshop, package: &str, suite: &str, mirror: &str) -> Result<PathBuf> {
     let tree = workshop.scratch().join("apt");
     for folder in ["state/lists/partial", "cache/archives/partial", "packages"] {
         std::fs::create_dir_all(tree.join(folder))?;
@@ -60,7 +60,7 @@ pub(super) fn download(workshop: &Workshop, package: &str, suite: &str, mirror: 
 }
 
 /// The one file of a folder.
-pub(super) fn only_file(folder: &Path) -> Result<PathBuf> {
+pub fn only_file(folder: &Path) -> Result<PathBuf> {
     let mut files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     match (files.pop(), files.is_empty()) {
         (Some(file), true) => Ok(file),

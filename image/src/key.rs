@@ -6,14 +6,14 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// Digits of the digest in a folder's name: 64 bits, plenty for the few artifacts of one computer.
-pub(super) const DIGITS: usize = 16;
+pub(crate) const DIGITS: usize = 16;
 
 /// Gathers inputs. Each goes in with its label and its length, so that no two lists of inputs look alike.
-pub(super) struct Key(Sha256);
+pub struct Key(Sha256);
 
 impl Key {
     /// `recipe` is raised when the Rust that makes the artifact changes what comes out.
-    pub(super) fn new(artifact: &str, recipe: u32) -> Self {
+    pub fn new(artifact: &str, recipe: u32) -> Self {
         Self(Sha256::new()).text("artifact", artifact).text("recipe", &recipe.to_string())
     }
 
@@ -26,7 +26,7 @@ impl Key {
     }
 
     /// A value, such as a version or a list of flags.
-    pub(super) fn text(self, label: &str, content: &str) -> Self {
+    pub fn text(self, label: &str, content: &str) -> Self {
         self.bytes(label, content.as_bytes())
     }
 
@@ -34,7 +34,7 @@ impl Key {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub(super) fn folder(mut self, folder: &Path) -> Result<Self> {
+    pub fn folder(mut self, folder: &Path) -> Result<Self> {
         let mut files = Vec::new();
         files_below(folder, &mut files)?;
         files.sort();
@@ -47,7 +47,7 @@ impl Key {
     }
 
     /// The key's digits.
-    pub(super) fn digits(self) -> String {
+    pub fn digits(self) -> String {
         let mut digits = hex(&self.0.finalize());
         digits.truncate(DIGITS);
         digits

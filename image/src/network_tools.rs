@@ -1,7 +1,7 @@
 //! `nft` and `iptables` with the libraries they load, out of the root image's tree: kube-proxy and flannel call them.
 
-use super::workshop::answer;
 use crate::archive::Layer;
+use crate::workshop::answer;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,7 +21,7 @@ const PROTOCOLS: &str = "etc/protocols";
 ///
 /// # Errors
 /// When the tree lacks one of their files.
-pub(super) fn add(layer: &mut Layer, tree: &Path) -> Result<()> {
+pub(crate) fn add(layer: &mut Layer, tree: &Path) -> Result<()> {
     for folder in MERGED {
         layer.link(folder, &format!("usr/{folder}"))?;
     }

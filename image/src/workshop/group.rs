@@ -13,7 +13,7 @@ use std::time::Duration;
 const WATCH: &str = "trap '' TERM INT HUP; read -r _ || { kill -TERM 0; sleep \"$1\"; kill -KILL 0; }";
 
 /// A group of processes that does not outlive us.
-pub(super) struct Group {
+pub(crate) struct Group {
     leader: Child,
     pipe: Option<ChildStdin>,
     id: i32,
@@ -24,7 +24,7 @@ impl Group {
     ///
     /// # Errors
     /// When there is no shell.
-    pub(super) fn new(farewell: Duration) -> Result<Self> {
+    pub(crate) fn new(farewell: Duration) -> Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", WATCH, "sh", &farewell.as_secs_f64().to_string()]);
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -38,12 +38,12 @@ impl Group {
     ///
     /// # Errors
     /// When it does not start.
-    pub(super) fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
+    pub(crate) fn spawn(&self, command: &mut Command) -> std::io::Result<Child> {
         command.process_group(self.id).spawn()
     }
 
     /// The tool ended well: whatever it left running may go on.
-    pub(super) fn leave(mut self) {
+    pub(crate) fn leave(mut self) {
         if let Some(mut pipe) = self.pipe.take() {
             // A leader that is gone needs no word.
             let _ = pipe.write_all(b"\n");
@@ -52,13 +52,13 @@ impl Group {
     }
 
     /// Asks the group to end, and ends it when its time is up.
-    pub(super) fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         drop(self.pipe.take());
         let _ = self.leader.wait();
     }
 
     /// Ends what a tool that failed may have left, at once.
-    pub(super) fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         let killed =
             Command::new("kill").args(["-KILL", "--", &format!("-{}", self.id)]).stderr(Stdio::null()).status();
         drop(self.pipe.take());

@@ -1,12 +1,13 @@
 //! What a plane of the lab installs: the release's description, and the folder it serves the files from.
 
-use super::bundle::Bundle;
-use super::cache::Cache;
-use super::images::References;
-use super::key::Key;
-use super::workshop::Step;
 use crate::archive;
-use crate::image::Packed;
+use crate::bundle::Bundle;
+use crate::cache::Cache;
+use crate::gateway_image::Packed;
+use crate::images::References;
+use crate::key::Key;
+use crate::programs::All;
+use crate::workshop::Step;
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -21,13 +22,8 @@ const OS_IMAGE: &str = "custom/debian-13";
 ///
 /// # Errors
 /// When the files cannot be linked or written.
-pub(super) fn build(
-    cache: &Cache,
-    bundle: &Bundle,
-    gateway: &Packed,
-    kubernetes: &str,
-    names: &References,
-) -> Result<PathBuf> {
+pub fn build(cache: &Cache, bundle: &Bundle, gateway: &Packed, programs: &All) -> Result<PathBuf> {
+    let (kubernetes, names) = (&programs.kubernetes.version, References::of(programs));
     let version = env!("CARGO_PKG_VERSION");
     let description = |bundle: serde_json::Value, gateway_image: serde_json::Value| {
         json!({

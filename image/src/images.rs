@@ -1,35 +1,35 @@
 //! The container images of a node, and the one that scenarios deploy.
 
-use super::network_tools;
-use super::programs::{All, Programs};
 use crate::archive::{self, Description, Layer};
+use crate::network_tools;
+use crate::programs::{All, Programs};
 use anyhow::{Context, Result};
 use std::path::Path;
 
 /// Raised when the packing changes what is in an image.
-pub(super) const RECIPE: u32 = 1;
+pub(crate) const RECIPE: u32 = 1;
 /// The tag of pause that Kubernetes v1.36 names. The program is ours: it holds namespaces and buries orphans, as
 /// upstream's does.
 const PAUSE_TAG: &str = "3.10.2";
 /// pause needs no rights.
 const PAUSE_USER: &str = "65535:65535";
 /// What the scenarios deploy, with a `:tag`.
-pub(super) const WEB: &str = "ferrogate.test/lab/web:1";
+pub(crate) const WEB: &str = "ferrogate.test/lab/web:1";
 /// Stands in for kube-vip; its name says so.
 const SHARED_ADDRESS: &str = "ferrogate.test/lab/shared-address:1";
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin";
 
 /// The names of the images, as kubeadm and the manifests call them.
-pub(super) struct References {
-    pub(super) etcd_tag: String,
-    pub(super) coredns_tag: String,
-    pub(super) pause: String,
-    pub(super) flannel: String,
-    pub(super) shared_address: &'static str,
+pub(crate) struct References {
+    pub(crate) etcd_tag: String,
+    pub(crate) coredns_tag: String,
+    pub(crate) pause: String,
+    pub(crate) flannel: String,
+    pub(crate) shared_address: &'static str,
 }
 
 impl References {
-    pub(super) fn of(programs: &All) -> Self {
+    pub(crate) fn of(programs: &All) -> Self {
         Self {
             // The number after the dash counts upstream's packings of one etcd.
             etcd_tag: format!("{}-0", programs.etcd.version.trim_start_matches('v')),
@@ -57,7 +57,7 @@ struct Recipe<'programs> {
 ///
 /// # Errors
 /// When a program or a library is not where it should be.
-pub(super) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
+pub(crate) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
     let names = References::of(programs);
     let kubernetes = &programs.kubernetes;
     let plain = |name, reference, programs, entrypoint| Recipe {
@@ -137,7 +137,7 @@ pub(super) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
 ///
 /// # Errors
 /// When the program is not where it should be.
-pub(super) fn web(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
+pub(crate) fn web(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
     let recipe = Recipe {
         name: "web",
         reference: WEB.to_owned(),

@@ -1,7 +1,7 @@
 //! Which sites of the lab are up on this computer. A site's daemon holds a lock in the lab's folder as long as it lives
 //! (`lab/src/netns/lock.rs`).
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,11 +9,23 @@ use std::path::Path;
 /// Where the lab's daemons have their locks.
 pub(super) const RUN_FOLDER: &str = "/run/ferrogate-lab";
 
+/// # Errors
+/// When a site is up, whose machines start from the artifacts.
+pub(super) fn none_up(run_folder: &Path) -> Result<()> {
+    if let Some(site) = up(run_folder)?.first() {
+        bail!(
+            "the artifacts are built, and none was removed: the lab's site `{site}` is up, and machines start from them; \
+             end it with `cargo xtask lab down --site {site}`, then prune again"
+        );
+    }
+    Ok(())
+}
+
 /// The names of the sites that are up; where there never was one, there is no folder.
 ///
 /// # Errors
 /// When the locks cannot be looked at.
-pub(super) fn up(run_folder: &Path) -> Result<Vec<String>> {
+fn up(run_folder: &Path) -> Result<Vec<String>> {
     let failed = || format!("looking for sites of the lab that are up, in {}", run_folder.display());
     let entries = match std::fs::read_dir(run_folder) {
         Ok(entries) => entries,
@@ -42,4 +54,23 @@ pub(super) fn up(run_folder: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(up)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_pruned_while_a_lab_is_up() {
+        let folder = std::env::temp_dir().join(format!("ferrogate-sites-{}", std::process::id()));
+        none_up(&folder).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        let held = File::create(folder.join("lab.lock")).unwrap();
+        held.try_lock().unwrap();
+        let error = none_up(&folder).unwrap_err().to_string();
+        assert!(error.contains("the lab's site `lab` is up"), "{error}");
+        drop(held);
+        none_up(&folder).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

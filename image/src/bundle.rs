@@ -1,12 +1,12 @@
 //! What a node needs beyond a stock image of its operating system, in one archive that is unpacked at `/`.
 
-use super::cache::Cache;
-use super::images;
-use super::key::Key;
-use super::programs::All;
-use super::root_image::Tree;
-use super::workshop::{Step, Workshop};
 use crate::archive;
+use crate::cache::Cache;
+use crate::images;
+use crate::key::Key;
+use crate::programs::All;
+use crate::root_image::Tree;
+use crate::workshop::{Step, Workshop};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -24,18 +24,18 @@ const LEVEL: &str = "-3";
 const OF_SERVERS: &[&str] = &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "shared-address"];
 
 /// The bundle in the cache.
-pub(super) struct Bundle {
+pub struct Bundle {
     /// The archive.
-    pub(super) path: PathBuf,
+    pub path: PathBuf,
     /// Its inputs' key.
-    pub(super) key: String,
+    pub key: String,
 }
 
 /// Packs the bundle if it is not there.
 ///
 /// # Errors
 /// When a program is missing or the disk is full.
-pub(super) fn build(cache: &Cache, programs: &All, tree: &Tree) -> Result<Bundle> {
+pub fn build(cache: &Cache, programs: &All, tree: &Tree) -> Result<Bundle> {
     let key = Key::new(STEP.name, RECIPE)
         .text("images", &images::RECIPE.to_string())
         .text("programs", &programs.bundle_keys())
@@ -53,7 +53,7 @@ pub(super) fn build(cache: &Cache, programs: &All, tree: &Tree) -> Result<Bundle
 ///
 /// # Errors
 /// When the program is missing or the disk is full.
-pub(super) fn web(cache: &Cache, programs: &All, tree: &Tree) -> Result<PathBuf> {
+pub fn web(cache: &Cache, programs: &All, tree: &Tree) -> Result<PathBuf> {
     let key = Key::new(WEB.name, images::RECIPE).text("program", &programs.web.key).digits();
     let folder = cache.artifact(&WEB, &key, |workshop| images::web(programs, &tree.folder, workshop.out()))?;
     Ok(folder.join("web.tar"))

@@ -1,9 +1,8 @@
 //! The disk that every machine starts from: Debian with cloud-init, as MAAS deploys an uploaded image.
 
-use super::cache::Cache;
-use super::kernel::Kernel;
-use super::key::Key;
-use super::workshop::{Step, Workshop};
+use crate::cache::Cache;
+use crate::key::Key;
+use crate::workshop::{Step, Workshop};
 use anyhow::{Context, Result};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -81,18 +80,28 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 /// The unpacked packages; the container images take their nft and iptables from here.
-pub(super) struct Tree {
+pub struct Tree {
     /// The root of the tree.
-    pub(super) folder: PathBuf,
+    pub folder: PathBuf,
     /// Its inputs' key.
-    pub(super) key: String,
+    pub key: String,
+}
+
+/// A kernel with everything built in, which boots the root image from outside of it.
+pub struct Kernel {
+    /// Holds `modules.builtin` and `modules.builtin.modinfo`.
+    pub folder: PathBuf,
+    /// Its inputs' key.
+    pub key: String,
+    /// What `uname -r` says on a machine.
+    pub release: String,
 }
 
 /// Unpacks Debian if it is not there.
 ///
 /// # Errors
 /// When mmdebstrap fails.
-pub(super) fn tree(cache: &Cache, mirror: &str) -> Result<Tree> {
+pub fn tree(cache: &Cache, mirror: &str) -> Result<Tree> {
     let packages = PACKAGES.join(",");
     let key = Key::new(TREE.name, TREE_RECIPE).text("suite", SUITE).text("packages", &packages).digits();
     let folder = cache.artifact(&TREE, &key, |workshop| {
@@ -114,7 +123,7 @@ pub(super) fn tree(cache: &Cache, mirror: &str) -> Result<Tree> {
 ///
 /// # Errors
 /// When a tool fails.
-pub(super) fn build(cache: &Cache, tree: &Tree, kernel: &Kernel) -> Result<PathBuf> {
+pub fn build(cache: &Cache, tree: &Tree, kernel: &Kernel) -> Result<PathBuf> {
     let key = Key::new(IMAGE.name, IMAGE_RECIPE)
         .text("tree", &tree.key)
         .text("kernel", &kernel.key)

@@ -1,10 +1,8 @@
 //! The folder of finished artifacts. An artifact is built in a folder of its own and renamed when it is whole, so what
 //! is in the cache is always complete; a lock lets one build work at a time.
 
-mod sites;
-
-use super::key::DIGITS;
-use super::workshop::{Step, Workshop, spoken};
+use crate::key::DIGITS;
+use crate::workshop::{Step, Workshop, spoken};
 use anyhow::{Context, Result, bail};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -20,23 +18,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// What unfinished artifacts are called.
 const UNFINISHED: &str = ".building-";
 
-/// Where artifacts are kept: `$FERROGATE_LAB_CACHE`, else the person's cache folder.
-///
-/// # Errors
-/// When the environment names neither a cache folder nor a home.
-pub(crate) fn folder() -> Result<PathBuf> {
-    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(folder) = named("FERROGATE_LAB_CACHE") {
-        return std::path::absolute(folder).context("finding the folder that FERROGATE_LAB_CACHE names");
-    }
-    named("XDG_CACHE_HOME")
-        .or_else(|| named("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join("ferrogate-lab"))
-        .context("where to keep the lab's artifacts? Set FERROGATE_LAB_CACHE to a folder with 8 GB of room")
-}
-
 /// The cache, held by this build alone.
-pub(super) struct Cache {
+pub struct Cache {
     folder: PathBuf,
     /// Names of the artifacts that this build asked for.
     used: RefCell<BTreeSet<String>>,
@@ -50,11 +33,8 @@ impl Cache {
     ///
     /// # Errors
     /// When the folder cannot be written, or another build does not end.
-    pub(super) fn open(steps: usize) -> Result<Self> {
-        Self::open_in(folder()?, steps)
-    }
-
-    fn open_in(folder: PathBuf, steps: usize) -> Result<Self> {
+    pub fn open(folder: &Path, steps: usize) -> Result<Self> {
+        let folder = folder.to_owned();
         std::fs::create_dir_all(folder.join("logs")).with_context(|| format!("creating {}", folder.display()))?;
         let lock = lock(&folder.join("lock"))?;
         for name in names(&folder)? {
@@ -66,7 +46,7 @@ impl Cache {
     }
 
     /// The cache's folder.
-    pub(super) fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 
@@ -75,12 +55,7 @@ impl Cache {
     /// # Errors
     /// What `build` says.
     #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
-    pub(super) fn artifact(
-        &self,
-        step: &Step,
-        key: &str,
-        build: impl FnOnce(&Workshop) -> Result<()>,
-    ) -> Result<PathBuf> {
+    pub fn artifact(&self, step: &Step, key: &str, build: impl FnOnce(&Workshop) -> Result<()>) -> Result<PathBuf> {
         self.step.set(self.step.get() + 1);
         let place = format!("[{}/{}] {}", self.step.get(), self.steps, step.name);
         let name = format!("{}-{key}", step.name);
@@ -93,7 +68,7 @@ impl Cache {
         let log = self.folder.join("logs").join(format!("{}.log", step.name));
         eprintln!("{place}: building, about {} on two idle processors; log {}", spoken(step.expected), log.display());
         let workshop = Workshop::open(&self.folder.join(format!("{UNFINISHED}{name}")), step, place.clone(), log)?;
-        build(&workshop).with_context(|| format!("building the lab's {}", step.name))?;
+        build(&workshop).with_context(|| format!("building {}", step.name))?;
         let took = workshop.elapsed();
         std::fs::rename(workshop.out(), &finished)
             .with_context(|| format!("putting {} into the cache", finished.display()))?;
@@ -103,7 +78,7 @@ impl Cache {
     }
 
     /// The folder of an artifact where it is there; it counts as used.
-    pub(super) fn find(&self, step: &Step, key: &str) -> Option<PathBuf> {
+    pub fn find(&self, step: &Step, key: &str) -> Option<PathBuf> {
         let name = format!("{}-{key}", step.name);
         let finished = self.folder.join(&name);
         finished.exists().then(|| {
@@ -112,22 +87,12 @@ impl Cache {
         })
     }
 
-    /// Removes the artifacts that this build did not ask for.
+    /// Removes the artifacts that this build did not ask for. Nobody may be using them any more.
     ///
     /// # Errors
-    /// When a lab is up, whose machines start from them, or one cannot be removed.
-    pub(super) fn prune(&self) -> Result<()> {
-        self.prune_beside(Path::new(sites::RUN_FOLDER))
-    }
-
+    /// When one cannot be removed.
     #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
-    fn prune_beside(&self, run_folder: &Path) -> Result<()> {
-        if let Some(site) = sites::up(run_folder)?.first() {
-            bail!(
-                "the artifacts are built, and none was removed: the lab's site `{site}` is up, and machines start from them; \
-                 end it with `cargo xtask lab down --site {site}`, then prune again"
-            );
-        }
+    pub fn prune(&self) -> Result<()> {
         for name in names(&self.folder)? {
             if is_artifact(&name) && !self.used.borrow().contains(&name) {
                 remove(&self.folder.join(&name))?;
@@ -195,16 +160,14 @@ fn lock(path: &Path) -> Result<File> {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) if started.elapsed() < PATIENCE => {
                 if !said {
-                    eprintln!("another build of the lab holds {}: waiting for it to end", path.display());
+                    eprintln!("another build holds {}: waiting for it to end", path.display());
                     said = true;
                 }
                 let _ = pause.recv_timeout(LOOK_AGAIN);
             }
-            Err(TryLockError::WouldBlock) => bail!(
-                "another build of the lab held {} for {}; end it, then start again",
-                path.display(),
-                spoken(PATIENCE)
-            ),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another build held {} for {}; end it, then start again", path.display(), spoken(PATIENCE))
+            }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("locking {}", path.display()));
             }
@@ -240,7 +203,7 @@ mod tests {
 
     /// Builds what sources of these keys are made of.
     fn build(folder: &Path, keys: [&str; 2]) -> Cache {
-        let cache = Cache::open_in(folder.to_owned(), STEPS.len()).unwrap();
+        let cache = Cache::open(folder, STEPS.len()).unwrap();
         for (step, key) in STEPS.iter().zip(keys) {
             let write = |shop: &Workshop| Ok(std::fs::write(shop.out().join("content"), key)?);
             let made = cache.artifact(step, key, write).unwrap();
@@ -254,11 +217,10 @@ mod tests {
     }
 
     #[test]
-    fn exactly_what_the_sources_no_longer_use_is_pruned_and_nothing_while_a_lab_is_up() {
+    fn exactly_what_the_sources_no_longer_use_is_pruned() {
         let root = std::env::temp_dir().join(format!("ferrogate-prune-{}", std::process::id()));
-        let (folder, run) = (root.join("cache"), root.join("run"));
+        let folder = root.join("cache");
         std::fs::create_dir_all(folder.join("my-notes")).unwrap();
-        std::fs::create_dir_all(&run).unwrap();
         std::fs::write(folder.join("artifacts.json"), "{}").unwrap();
         drop(build(&folder, ["00000000000000aa", "00000000000000bb"]));
         // A build that was killed.
@@ -277,14 +239,7 @@ mod tests {
         .into();
         assert_eq!(content(&folder), there);
 
-        let held = File::create(run.join("lab.lock")).unwrap();
-        held.try_lock().unwrap();
-        let error = cache.prune_beside(&run).unwrap_err().to_string();
-        assert!(error.contains("the lab's site `lab` is up"), "{error}");
-        assert_eq!(content(&folder), there);
-
-        drop(held);
-        cache.prune_beside(&run).unwrap();
+        cache.prune().unwrap();
         there.remove("kernel-00000000000000aa");
         assert_eq!(content(&folder), there);
         std::fs::remove_dir_all(&root).unwrap();

@@ -1,15 +1,19 @@
-//! The programs built from Go modules below `lab/`: each module names them as its tools, and `go.sum` pins every source.
+//! The programs built from Go modules below `image/programs/`: each module names them as its tools, and `go.sum` pins every source.
 
-use super::cache::Cache;
-use super::key::Key;
-use super::workshop::{Step, answer};
-use crate::run::root;
+use crate::cache::Cache;
+use crate::key::Key;
+use crate::workshop::{Step, answer};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 const RECIPE: u32 = 1;
+
+/// The folder with a module for each group of programs.
+fn sources() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/programs"))
+}
 
 /// How a module's programs are linked.
 enum Link {
@@ -22,7 +26,7 @@ enum Link {
 /// What is known of a module beside its files.
 struct Recipe {
     step: Step,
-    /// Its folder below `lab/`.
+    /// Its folder below `image/programs/`.
     folder: &'static str,
     /// The module whose version is that of the programs; ours where it is empty.
     module: &'static str,
@@ -132,36 +136,36 @@ const WEB: Recipe = Recipe {
 };
 
 /// The programs of one module.
-pub(super) struct Programs {
+pub struct Programs {
     /// The folder that holds them.
-    pub(super) folder: PathBuf,
+    pub folder: PathBuf,
     /// Their inputs' key.
-    pub(super) key: String,
+    pub key: String,
     /// Their version as the module's tag says it, such as `v1.36.4`; empty for our own.
-    pub(super) version: String,
+    pub version: String,
 }
 
 /// Everything that is built from Go.
-pub(super) struct All {
-    pub(super) kubernetes: Programs,
-    pub(super) containerd: Programs,
-    pub(super) runc: Programs,
-    pub(super) cni: Programs,
-    pub(super) cni_flannel: Programs,
-    pub(super) flannel: Programs,
-    pub(super) coredns: Programs,
-    pub(super) etcd: Programs,
-    pub(super) pause: Programs,
-    pub(super) shared_address: Programs,
-    pub(super) web: Programs,
+pub struct All {
+    pub(crate) kubernetes: Programs,
+    pub(crate) containerd: Programs,
+    pub(crate) runc: Programs,
+    pub(crate) cni: Programs,
+    pub(crate) cni_flannel: Programs,
+    pub(crate) flannel: Programs,
+    pub(crate) coredns: Programs,
+    pub(crate) etcd: Programs,
+    pub(crate) pause: Programs,
+    pub(crate) shared_address: Programs,
+    pub(crate) web: Programs,
 }
 
 /// How many artifacts [`build`] asks for.
-pub(super) const COUNT: usize = 11;
+pub const COUNT: usize = 11;
 
 impl All {
     /// One key of all that a node's bundle holds.
-    pub(super) fn bundle_keys(&self) -> String {
+    pub fn bundle_keys(&self) -> String {
         let Self {
             kubernetes,
             containerd,
@@ -181,7 +185,7 @@ impl All {
     }
 
     /// Names and versions, for people.
-    pub(super) fn versions(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn versions(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [
             ("kubernetes", &self.kubernetes),
             ("containerd", &self.containerd),
@@ -201,8 +205,8 @@ impl All {
 ///
 /// # Errors
 /// When Go fails; its log is named.
-pub(super) fn build(cache: &Cache) -> Result<All> {
-    let go = answer(Command::new("go").args(["env", "GOVERSION"]).current_dir(root()), "asking Go for its version")?;
+pub fn build(cache: &Cache) -> Result<All> {
+    let go = answer(Command::new("go").args(["env", "GOVERSION"]).current_dir(sources()), "asking Go for its version")?;
     let build = |recipe: &Recipe| one(cache, recipe, &go);
     Ok(All {
         kubernetes: build(&KUBERNETES)?,
@@ -220,7 +224,7 @@ pub(super) fn build(cache: &Cache) -> Result<All> {
 }
 
 fn one(cache: &Cache, recipe: &Recipe, go: &str) -> Result<Programs> {
-    let folder = root().join("image/programs").join(recipe.folder);
+    let folder = sources().join(recipe.folder);
     let version = if recipe.module.is_empty() { String::new() } else { required_version(&folder, recipe.module)? };
     let linking = linker_flags(recipe, &version);
     let mut key = Key::new(recipe.step.name, RECIPE).text("go", go).text("flags", &linking).text("tags", recipe.tags);
@@ -295,7 +299,7 @@ mod tests {
     #[test]
     fn every_module_is_there_and_names_its_version() {
         for recipe in [KUBERNETES, CONTAINERD, RUNC, CNI, CNI_FLANNEL, FLANNEL, COREDNS, ETCD] {
-            required_version(&root().join("image/programs").join(recipe.folder), recipe.module).unwrap();
+            required_version(&sources().join(recipe.folder), recipe.module).unwrap();
         }
     }
 

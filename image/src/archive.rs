@@ -113,13 +113,13 @@ impl Layer {
 #[derive(Default)]
 pub(crate) struct Description {
     /// The whole name: `registry.k8s.io/pause:3.10.2`.
-    pub(crate) reference: String,
-    pub(crate) entrypoint: Vec<String>,
-    pub(crate) command: Vec<String>,
+    pub reference: String,
+    pub entrypoint: Vec<String>,
+    pub command: Vec<String>,
     /// `user:group` as numbers; root where it is empty.
-    pub(crate) user: String,
-    pub(crate) environment: Vec<String>,
-    pub(crate) labels: Vec<(&'static str, String)>,
+    pub user: String,
+    pub environment: Vec<String>,
+    pub labels: Vec<(&'static str, String)>,
 }
 
 /// The image as an archive.
