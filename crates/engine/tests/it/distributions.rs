@@ -1,6 +1,6 @@
-//! What holds for the user-data of either distribution, in every role.
+//! What holds for the user-data of every kind of cluster, in every role.
 
-use crate::world::{desired, kubeadm_release, release, spec};
+use crate::world::{desired, release, spec};
 use ferrogate_engine::{
     Desired, GatewayPayload, Kind, Node, RenderError, Role,
     cloud_config::{CloudConfig, LIMIT, Mode},
@@ -68,21 +68,19 @@ pub(crate) fn render(desired: Desired, role: Role, names: &[String]) -> Case {
     };
     let token = SecretString::from("enrolment-secret");
     let config = distribution_of(&desired.release).cloud_config(&desired, &node, &role, names, Some(&token)).unwrap();
-    let name = format!("{:?} {:?} {role:?} {names:?}", desired.release.distribution, desired.kind);
+    let name = format!("{:?} {role:?} {names:?}", desired.kind);
     Case { name, desired, role, config }
 }
 
-/// Every distribution, kind and role.
+/// Every kind and role.
 fn all() -> Vec<Case> {
     let server = "10.20.0.10".parse().unwrap();
     let shared = ["10.20.0.200".to_owned(), "prod-0123.maas".to_owned()];
     let mut all = Vec::new();
-    for release in [release(), kubeadm_release()] {
-        for kind in [Kind::Gateway, Kind::Tenant] {
-            for role in [Role::FirstServer, Role::Server(server), Role::Agent(server)] {
-                for names in [&[][..], &shared] {
-                    all.push(render(cluster(release.clone(), kind), role.clone(), names));
-                }
+    for kind in [Kind::Gateway, Kind::Tenant] {
+        for role in [Role::FirstServer, Role::Server(server), Role::Agent(server)] {
+            for names in [&[][..], &shared] {
+                all.push(render(cluster(release(), kind), role.clone(), names));
             }
         }
     }
@@ -249,29 +247,67 @@ fn a_node_says_whose_it_is_and_a_first_server_how_it_is_called() {
 
 #[test]
 fn what_cannot_be_rendered_is_named() {
-    for release in [release(), kubeadm_release()] {
-        let desired = cluster(release, Kind::Gateway);
-        let name = "node06".parse().unwrap();
-        let node = Node {
-            system_id: "4y3hf7",
-            name: &name,
-            fqdn: "node06.maas",
-            zone: "default",
-            architecture: "arm64/generic",
-            address: None,
-            pool: &desired.spec.control_plane,
-        };
-        let distribution = distribution_of(&desired.release);
-        let error = distribution.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap_err();
-        assert!(matches!(error, RenderError::Architecture { .. }), "{error}");
-        let node = Node { architecture: "amd64/generic", ..node };
-        let error = distribution.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap_err();
-        assert!(matches!(error, RenderError::Gateway { what: "enrolment token", .. }), "{error}");
-        // Such a release is refused where it is read; one that was made otherwise is refused here.
-        let mut bare = desired.clone();
-        bare.release.architectures[0].k3s = None;
-        bare.release.architectures[0].kubeadm = None;
-        let error = distribution.cloud_config(&bare, &node, &Role::FirstServer, &[], None).unwrap_err();
-        assert!(matches!(error, RenderError::Release { .. }), "{error}");
-    }
+    let desired = cluster(release(), Kind::Gateway);
+    let name = "node06".parse().unwrap();
+    let node = Node {
+        system_id: "4y3hf7",
+        name: &name,
+        fqdn: "node06.maas",
+        zone: "default",
+        architecture: "arm64/generic",
+        address: None,
+        pool: &desired.spec.control_plane,
+    };
+    let distribution = distribution_of(&desired.release);
+    let error = distribution.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "release 0.1.0 has nothing for node06.maas's architecture `arm64/generic`; it has amd64"
+    );
+    assert!(matches!(error, RenderError::Architecture { .. }), "{error}");
+    let node = Node { architecture: "amd64/generic", ..node };
+    let error = distribution.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap_err();
+    assert!(matches!(error, RenderError::Gateway { what: "enrolment token", .. }), "{error}");
+    let mut outside = cluster(release(), Kind::Tenant);
+    outside.release.architectures[0].kubeadm.as_mut().unwrap().path = "https://elsewhere.example/bundle".into();
+    let error = distribution.cloud_config(&outside, &node, &Role::FirstServer, &[], None).unwrap_err();
+    assert!(matches!(error, RenderError::Address { .. }), "{error}");
+    // Such a release is refused where it is read; one that was made otherwise is refused here.
+    let mut bare = desired.clone();
+    bare.release.architectures[0].kubeadm = None;
+    let error = distribution.cloud_config(&bare, &node, &Role::FirstServer, &[], None).unwrap_err();
+    assert!(matches!(error, RenderError::Release { .. }), "{error}");
+}
+
+#[test]
+fn what_may_not_be_a_labels_value_or_key_is_left_to_the_api() {
+    let mut desired = cluster(release(), Kind::Tenant);
+    desired.spec.workers[0].labels = [("tier", "front"), ("node-role.kubernetes.io/db", "true")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    let name = "node01".parse().unwrap();
+    let node = Node {
+        system_id: "4y3hb3",
+        name: &name,
+        fqdn: "node01.maas",
+        zone: "zone a",
+        architecture: "amd64",
+        address: None,
+        pool: &desired.spec.workers[0],
+    };
+    let role = Role::Agent("10.20.0.10".parse().unwrap());
+    let config = distribution_of(&desired.release).cloud_config(&desired, &node, &role, &[], None).unwrap();
+    let file = config.files.iter().find(|file| file.path.ends_with("/kubeadm.yaml")).unwrap();
+    assert!(file.content.contains("ferrogate.io/pool=work,tier=front"), "{}", file.content);
+    assert!(!file.content.contains("topology") && !file.content.contains("node-role"), "{}", file.content);
+}
+
+#[test]
+fn people_and_time_servers_are_those_of_the_specification() {
+    let mut desired = cluster(release(), Kind::Tenant);
+    desired.spec.ntp_servers = vec!["ntp.example.com".to_owned()];
+    let case = render(desired, Role::FirstServer, &[]);
+    let read: serde_json::Value = serde_saphyr::from_str(&case.config.render()).unwrap();
+    assert_eq!(read["ssh_authorized_keys"], json!(["ssh-ed25519 AAAAC3 alice@example.com"]));
+    assert_eq!(read["ntp"], json!({"enabled": true, "servers": ["ntp.example.com"]}));
 }

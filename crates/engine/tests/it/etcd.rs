@@ -1,51 +1,17 @@
-//! Servers leave etcd before their machines are given back, where nothing else sees to that.
+//! Servers leave etcd before their machines are given back, because removing a node does not do that.
 
 use crate::world::{World, first_of, spec};
-use ferrogate_engine::{
-    Desired, Distribution, Engine, EtcdTool, K3s, Memory, Node, Outcome, RenderError, Role, cloud_config::CloudConfig,
-};
+use ferrogate_engine::{Engine, Memory, Outcome};
 use ferrogate_lab::maas::MachineSnapshot;
-use secrecy::SecretString;
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
-
-/// k3s, as if it left its etcd to us.
-#[derive(Debug)]
-struct OwnEtcd;
-
-impl Distribution for OwnEtcd {
-    fn cloud_config(
-        &self,
-        desired: &Desired,
-        node: &Node<'_>,
-        role: &Role,
-        names: &[String],
-        enrolment: Option<&SecretString>,
-    ) -> Result<CloudConfig, RenderError> {
-        K3s.cloud_config(desired, node, role, names, enrolment)
-    }
-
-    fn etcd(&self, _desired: &Desired) -> Option<EtcdTool> {
-        let file = |name: &str| format!("/etc/kubernetes/pki/etcd/{name}");
-        Some(EtcdTool {
-            image: "registry.k8s.io/etcd:3.6.6-0".into(),
-            ca: file("ca.crt"),
-            certificate: file("healthcheck-client.crt"),
-            key: file("healthcheck-client.key"),
-        })
-    }
-}
-
-fn engine(world: &World) -> Engine {
-    world.engine().with_distribution(Arc::new(OwnEtcd))
-}
+use std::time::Duration;
 
 /// Three servers that are all members.
 async fn three() -> (World, Engine, Memory) {
     let mut wanted = spec(0);
     wanted["control_plane"]["count"] = json!(3);
     let world = World::new(wanted).await;
-    let (engine, mut memory) = (engine(&world), Memory::default());
+    let (engine, mut memory) = (world.engine(), Memory::default());
     world.converge(&engine, &mut memory).await;
     assert_eq!(world.kubernetes.etcd()[0].len(), 3);
     (world, engine, memory)
@@ -92,7 +58,7 @@ async fn whoever_dies_at_any_point_of_the_removal_goes_on_where_it_stopped() {
     world.desired.spec.control_plane.count = 1;
     // A new engine without memory for every pass, each cut short at another point.
     for millis in (0..400_u64).cycle().step_by(7).take(600) {
-        let (engine, mut memory) = (engine(&world), Memory::default());
+        let (engine, mut memory) = (world.engine(), Memory::default());
         let pass = engine.pass(&world.desired, &mut memory);
         if let Ok(pass) = tokio::time::timeout(Duration::from_millis(millis % 40), pass).await
             && pass.is_converged()
@@ -110,7 +76,7 @@ async fn whoever_dies_at_any_point_of_the_removal_goes_on_where_it_stopped() {
 async fn a_server_that_is_still_joining_stays_while_the_only_other_member_is_silent() {
     let mut world = World::new(spec(0)).await;
     let mut memory = Memory::default();
-    world.converge(&engine(&world), &mut memory).await;
+    world.converge(&world.engine(), &mut memory).await;
     let first = first_of(&world, "control-plane");
     for machine in world.maas.machines().iter().filter(|machine| machine.hostname != first.hostname) {
         world.kubernetes.never_joins(&machine.hostname);
@@ -118,7 +84,7 @@ async fn a_server_that_is_still_joining_stays_while_the_only_other_member_is_sil
     world.desired.spec.control_plane.count = 3;
     let mut joining = None;
     while joining.is_none() {
-        engine(&world).pass(&world.desired, &mut memory).await;
+        world.engine().pass(&world.desired, &mut memory).await;
         let ours = world.ours().into_iter();
         joining = ours.into_iter().find(|m| m.status == "Deployed" && m.hostname != first.hostname);
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -129,7 +95,7 @@ async fn a_server_that_is_still_joining_stays_while_the_only_other_member_is_sil
     // Its deadline passes, and that of leaving etcd.
     for _ in 0..90 {
         // A new engine has no connection left open.
-        let pass = engine(&world).pass(&world.desired, &mut memory).await;
+        let pass = world.engine().pass(&world.desired, &mut memory).await;
         reasons.extend(match pass.outcome {
             Outcome::Working { reason, .. } | Outcome::Blocked { cause: reason, .. } => Some(reason),
             Outcome::Converged => None,
@@ -146,7 +112,7 @@ async fn a_server_that_is_still_joining_stays_while_the_only_other_member_is_sil
     world.kubernetes.silence(&first.hostname, false);
     let mut reasons = Vec::new();
     for _ in 0..90 {
-        let pass = engine(&world).pass(&world.desired, &mut memory).await;
+        let pass = world.engine().pass(&world.desired, &mut memory).await;
         if world.maas.machine(&joining.hostname).unwrap().releases > joining.releases {
             return;
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     distributions::{Case, cluster, render},
-    world::kubeadm_release,
+    world::release,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ferrogate_engine::{Kind, Role, cloud_config::Mode};
@@ -13,7 +13,7 @@ const HOME: &str = "/var/lib/ferrogate-node";
 
 fn case(kind: Kind, role: Role, names: &[&str]) -> Case {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    render(cluster(kubeadm_release(), kind), role, &names)
+    render(cluster(release(), kind), role, &names)
 }
 
 fn server() -> Role {

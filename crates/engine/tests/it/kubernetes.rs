@@ -253,9 +253,10 @@ impl State {
         for machine in machines.iter().filter(|machine| is_up(machine) && !never_join.contains(&machine.hostname)) {
             let life = (machine.system_id.clone(), machine.deploys);
             let Some(user_data) = UserData::of(machine) else { continue };
-            let member = life == *server || user_data.joins().is_some_and(|joined| addresses.contains(&joined));
+            let member =
+                life == *server || joins(&user_data, machine, machines).is_some_and(|to| addresses.contains(&to));
             if member && cluster.registered.insert(life.clone()) {
-                let name = user_data.setting("node-name").unwrap();
+                let name = user_data.name();
                 if user_data.is_server() {
                     cluster.etcd.push(name.clone());
                 }
@@ -269,6 +270,16 @@ impl State {
             node["status"]["conditions"] = condition(up);
         }
     }
+}
+
+/// The machine that a machine joins, by its address. A shared address, which is no machine's, leads to the server that was
+/// noted for it.
+fn joins(user_data: &UserData, machine: &MachineSnapshot, machines: &[MachineSnapshot]) -> Option<IpAddr> {
+    let told = user_data.joins()?;
+    if machines.iter().any(|machine| machine.addresses.contains(&told)) {
+        return Some(told);
+    }
+    machine.owner_data.get(ferrogate_engine::mark::SERVER)?.parse().ok()
 }
 
 fn condition(up: bool) -> Value {
@@ -344,42 +355,55 @@ impl UserData {
         self.0.get(path).map_or("", String::as_str)
     }
 
+    /// The document by which kubeadm begins a cluster or joins one.
+    pub(crate) fn configuration(&self) -> Value {
+        let documents = self.file("/var/lib/ferrogate-node/kubeadm.yaml").split("---\n");
+        let mut documents = documents.map(|document| serde_saphyr::from_str::<Value>(document).unwrap());
+        documents.find(|document| document.get("nodeRegistration").is_some()).unwrap()
+    }
+
     fn is_server(&self) -> bool {
-        self.file("/etc/systemd/system/k3s.service").contains("ExecStart=/usr/local/bin/k3s server\n")
+        let configuration = self.configuration();
+        configuration["kind"] == "InitConfiguration" || configuration.get("controlPlane").is_some()
     }
 
-    pub(crate) fn setting(&self, key: &str) -> Option<String> {
-        let config: Value = serde_saphyr::from_str(self.file("/etc/rancher/k3s/config.yaml")).unwrap();
-        config.get(key).and_then(Value::as_str).map(str::to_owned)
+    fn name(&self) -> String {
+        self.configuration()["nodeRegistration"]["name"].as_str().unwrap().to_owned()
     }
 
-    fn joins(&self) -> Option<IpAddr> {
-        let url: url::Url = self.setting("server")?.parse().unwrap();
+    /// Where whoever joins finds the cluster.
+    pub(crate) fn joins(&self) -> Option<IpAddr> {
+        let configuration = self.configuration();
+        let file = configuration["discovery"]["file"]["kubeConfigPath"].as_str()?;
+        let discovery: Value = serde_saphyr::from_str(self.file(file)).unwrap();
+        let url: url::Url = discovery["clusters"][0]["cluster"]["server"].as_str()?.parse().unwrap();
+        assert_eq!(url.port(), Some(6443));
         url.host_str()?.parse().ok()
     }
 
     fn node(&self, name: &str) -> Value {
-        let config: Value = serde_saphyr::from_str(self.file("/etc/rancher/k3s/config.yaml")).unwrap();
-        let labels: serde_json::Map<String, Value> = config["node-label"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|label| label.as_str().unwrap().split_once('='))
+        let configuration = self.configuration();
+        let arguments = configuration["nodeRegistration"]["kubeletExtraArgs"].as_array().unwrap().iter();
+        let labels = arguments.filter(|argument| argument["name"] == "node-labels");
+        let labels: serde_json::Map<String, Value> = labels
+            .flat_map(|argument| argument["value"].as_str().unwrap().split(','))
+            .filter_map(|label| label.split_once('='))
             .map(|(key, value)| (key.to_owned(), value.into()))
             .collect();
         json!({"metadata": {"name": name, "labels": labels}, "spec": {}, "status": {"conditions": condition(true)}})
     }
 
     fn acceptor(&self, name: &str) -> Acceptor {
-        let tls = "/var/lib/rancher/k3s/server/tls";
-        let file = |name: &str| self.file(&format!("{tls}/{name}")).to_owned();
-        let issuer_key = KeyPair::from_pem(&file("server-ca.key")).unwrap();
-        let issuer = Issuer::from_ca_cert_pem(&file("server-ca.crt"), issuer_key).unwrap();
+        let file = |name: &str| self.file(&format!("/var/lib/ferrogate-node/kubernetes/pki/{name}")).to_owned();
+        let issuer_key = KeyPair::from_pem(&file("ca.key")).unwrap();
+        let issuer = Issuer::from_ca_cert_pem(&file("ca.crt"), issuer_key).unwrap();
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["kubernetes".to_owned(), name.to_owned()]).unwrap();
         let leaf = params.signed_by(&key, &issuer).unwrap();
         let mut clients = RootCertStore::empty();
-        clients.add(CertificateDer::from_pem_slice(file("client-ca.crt").as_bytes()).unwrap()).unwrap();
+        for authority in CertificateDer::pem_slice_iter(file("client-ca.crt").as_bytes()) {
+            clients.add(authority.unwrap()).unwrap();
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(clients), Arc::clone(&provider)).build().unwrap();

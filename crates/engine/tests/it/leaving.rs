@@ -3,14 +3,13 @@
 use crate::{site::Site, world::spec};
 use ferrogate_engine::{Kind, Memory, Outcome, Pass};
 use ferrogate_lab::Backend as _;
-use ferrogate_model::release::DistributionKind;
 use serde_json::json;
 use std::time::Duration;
 
 async fn three() -> (Site, Memory, Pass) {
     let mut three = spec(0);
     three["control_plane"]["count"] = json!(3);
-    let site = Site::of(DistributionKind::Kubeadm, Kind::Tenant, three).await;
+    let site = Site::start(Kind::Tenant, three).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     (site, memory, pass)

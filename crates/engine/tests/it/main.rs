@@ -16,6 +16,5 @@ mod releases;
 mod repair;
 mod scale;
 mod site;
-mod user_data;
 mod virtual_address;
 mod world;

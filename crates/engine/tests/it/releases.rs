@@ -1,11 +1,8 @@
-//! Releases that simulated machines can install, and their files.
+//! A release that simulated machines can install, and its files.
 
-use crate::world::{kubeadm_release, release};
-use ferrogate_lab::{
-    k3s,
-    kubeadm::{BundleImage, simulated_bundle, simulated_image},
-};
-use ferrogate_model::release::{Artifact, DistributionKind, Release};
+use crate::world::release;
+use ferrogate_lab::kubeadm::{BundleImage, simulated_bundle, simulated_image};
+use ferrogate_model::release::{Artifact, Release};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -16,28 +13,13 @@ pub(crate) struct Installable {
 }
 
 impl Installable {
-    pub(crate) fn of(distribution: DistributionKind) -> Self {
-        let release = match distribution {
-            DistributionKind::K3s => release(),
-            DistributionKind::Kubeadm => kubeadm_release(),
-        };
-        let mut all = Self { release, files: BTreeMap::new() };
+    pub(crate) fn new() -> Self {
+        let mut all = Self { release: release(), files: BTreeMap::new() };
         all.release.os_image = "ubuntu/noble".into();
         let image = simulated_image(&all.release.gateway_image_ref);
         all.release.architectures[0].gateway_image = all.file("gateway/0.1.0/amd64.tar", image);
-        match distribution {
-            DistributionKind::K3s => {
-                let binary = k3s::simulated_binary(&all.release.kubernetes);
-                let path = format!("k3s/{}/amd64/k3s", all.release.kubernetes);
-                all.release.architectures[0].k3s = Some(all.file(&path, binary));
-                let kube_vip = b"kube-vip's image".to_vec();
-                all.release.architectures[0].kube_vip_image = Some(all.file("kube-vip/v1.0.0/amd64.tar", kube_vip));
-            }
-            DistributionKind::Kubeadm => {
-                let bundle = bundle(&all.release);
-                all.release.architectures[0].kubeadm = Some(all.file("kubeadm/v1.36.4/amd64/bundle.tar", bundle));
-            }
-        }
+        let bundle = bundle(&all.release);
+        all.release.architectures[0].kubeadm = Some(all.file("kubeadm/v1.36.4/amd64/bundle.tar", bundle));
         all
     }
 

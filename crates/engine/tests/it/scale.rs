@@ -27,8 +27,8 @@ async fn a_cluster_is_built_shown_and_given_back() {
     }
     for worker in world.ours().iter().filter(|machine| machine.system_id != server.system_id) {
         let user_data = UserData::of(worker).unwrap();
-        assert_eq!(user_data.setting("server"), Some(format!("https://{}:6443", server.addresses[0])));
-        assert!(!user_data.file("/etc/rancher/k3s/token").is_empty());
+        assert_eq!(user_data.joins(), Some(server.addresses[0]));
+        assert!(user_data.configuration()["discovery"]["tlsBootstrapToken"].is_string());
     }
     world.desired.absent = true;
     let passes = world.converge(&engine, &mut memory).await;

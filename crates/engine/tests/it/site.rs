@@ -17,7 +17,6 @@ use ferrogate_model::{
     cluster::ClusterSpec,
     gateway_config::{AllowRule, GATEWAY_CONFIG_PATH, GatewayConfig},
     proxy::{NoProxy, ProxySettings},
-    release::DistributionKind,
 };
 use ferrogate_net::Network;
 use http::{Request, Response, StatusCode};
@@ -126,16 +125,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// A site for a cluster of k3s.
+    /// A site for a cluster.
     pub(crate) async fn start(kind: Kind, spec: serde_json::Value) -> Self {
-        Self::of(DistributionKind::K3s, kind, spec).await
-    }
-
-    /// A site for a cluster of a distribution.
-    pub(crate) async fn of(distribution: DistributionKind, kind: Kind, spec: serde_json::Value) -> Self {
         let clock = Arc::new(TestClock::start());
         let network = Network::memory();
-        let Installable { release, files } = Installable::of(distribution);
+        let Installable { release, files } = Installable::new();
         let plane = Plane::start(&network, files);
         let recorder = Arc::new(Recorder::default());
         let lab = Lab::start(LabOptions {
@@ -206,8 +200,9 @@ impl Site {
     }
 }
 
-async fn machines_that_obey_the_user_data_form_the_cluster(distribution: DistributionKind) {
-    let mut site = Site::of(distribution, Kind::Tenant, spec(2)).await;
+#[tokio::test(start_paused = true)]
+async fn machines_that_obey_the_user_data_form_the_cluster() {
+    let mut site = Site::start(Kind::Tenant, spec(2)).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     assert_eq!(pass.machines.len(), 3);
@@ -240,9 +235,10 @@ async fn machines_that_obey_the_user_data_form_the_cluster(distribution: Distrib
     site.lab.shutdown().await;
 }
 
-async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token(distribution: DistributionKind) {
+#[tokio::test(start_paused = true)]
+async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token() {
     let gateway = json!({"control_plane": {"count": 1, "resource_pool": "default"}});
-    let mut site = Site::of(distribution, Kind::Gateway, gateway).await;
+    let mut site = Site::start(Kind::Gateway, gateway).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     let machine = &pass.machines[0];
@@ -263,12 +259,11 @@ async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token(dist
     site.lab.shutdown().await;
 }
 
-async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back(
-    distribution: DistributionKind,
-) {
+#[tokio::test(start_paused = true)]
+async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back() {
     let mut three = spec(1);
     three["control_plane"]["count"] = json!(3);
-    let mut site = Site::of(distribution, Kind::Tenant, three).await;
+    let mut site = Site::start(Kind::Tenant, three).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     assert_eq!((pass.machines.len(), pass.api_members.len()), (4, 3));
@@ -282,42 +277,4 @@ async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_i
     assert!(site.lab.maas().ip_addresses().iter().all(|address| !address.reserved));
     assert!(site.lab.maas().machines().iter().all(|machine| machine.status == "Ready"));
     site.lab.shutdown().await;
-}
-
-mod of_k3s {
-    use super::DistributionKind::K3s;
-
-    #[tokio::test(start_paused = true)]
-    async fn machines_that_obey_the_user_data_form_the_cluster() {
-        super::machines_that_obey_the_user_data_form_the_cluster(K3s).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token() {
-        super::a_gateways_pod_is_started_with_its_configuration_and_its_own_token(K3s).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back() {
-        super::three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back(K3s).await;
-    }
-}
-
-mod of_kubeadm {
-    use super::DistributionKind::Kubeadm;
-
-    #[tokio::test(start_paused = true)]
-    async fn machines_that_obey_the_user_data_form_the_cluster() {
-        super::machines_that_obey_the_user_data_form_the_cluster(Kubeadm).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token() {
-        super::a_gateways_pod_is_started_with_its_configuration_and_its_own_token(Kubeadm).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back() {
-        super::three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back(Kubeadm).await;
-    }
 }

@@ -6,8 +6,6 @@ use ferrogate_engine::{
     kube::{self, Client},
 };
 use ferrogate_lab::Backend as _;
-use ferrogate_model::release::DistributionKind;
-use ferrogate_net::Target;
 use serde_json::json;
 use std::{net::IpAddr, time::Duration};
 
@@ -38,10 +36,11 @@ fn address_of(site: &Site, endpoint: &str) -> IpAddr {
     site.lab.maas().resolve(name).expect("the name is in MAAS's zone")[0]
 }
 
-async fn the_shared_address_answers_and_outlives_any_server(distribution: DistributionKind) {
+#[tokio::test(start_paused = true)]
+async fn the_shared_address_answers_and_outlives_any_server() {
     let mut three = spec(0);
     three["control_plane"]["count"] = json!(3);
-    let site = Site::of(distribution, Kind::Tenant, three).await;
+    let site = Site::start(Kind::Tenant, three).await;
     let pass = site.converge(&mut Memory::default()).await;
     let address = address_of(&site, &pass.api_endpoint.unwrap());
     for machine in &pass.machines {
@@ -54,8 +53,9 @@ async fn the_shared_address_answers_and_outlives_any_server(distribution: Distri
     site.lab.shutdown().await;
 }
 
-async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had(distribution: DistributionKind) {
-    let mut site = Site::of(distribution, Kind::Tenant, spec(0)).await;
+#[tokio::test(start_paused = true)]
+async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had() {
+    let mut site = Site::start(Kind::Tenant, spec(0)).await;
     let mut memory = Memory::default();
     site.converge(&mut memory).await;
     site.desired.spec.control_plane.count = 3;
@@ -63,53 +63,4 @@ async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_
     let address = address_of(&site, &pass.api_endpoint.unwrap());
     assert!(answers(&site, address, Duration::from_secs(120)).await);
     site.lab.shutdown().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_anything_to_hold_it_no_address_is_reserved_and_people_are_told() {
-    let mut three = spec(0);
-    three["control_plane"]["count"] = json!(3);
-    let mut site = Site::start(Kind::Tenant, three).await;
-    site.desired.release.kube_vip_image_ref = None;
-    site.desired.release.architectures[0].kube_vip_image = None;
-    let mut memory = Memory::default();
-    let first = site.engine.pass(&site.desired, &mut memory).await;
-    assert_eq!(first.events.iter().filter(|event| event.reason == "NoSharedAddress").count(), 1);
-    let pass = site.converge(&mut memory).await;
-    let endpoint = pass.api_endpoint.unwrap();
-    assert!(pass.machines.iter().any(|machine| endpoint.contains(&machine.fqdn)), "{endpoint}");
-    assert!(site.lab.maas().ip_addresses().iter().all(|address| !address.reserved));
-    // An address that nobody holds is silent, on this network as on a real one.
-    let nobody: IpAddr = "10.20.0.250".parse().unwrap();
-    let target = Target::new(nobody.to_string(), 6443);
-    assert!(site.lab.connector().connect(&target, Duration::from_secs(5)).await.is_err());
-    site.lab.shutdown().await;
-}
-
-mod of_k3s {
-    use super::DistributionKind::K3s;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_shared_address_answers_and_outlives_any_server() {
-        super::the_shared_address_answers_and_outlives_any_server(K3s).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had() {
-        super::one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had(K3s).await;
-    }
-}
-
-mod of_kubeadm {
-    use super::DistributionKind::Kubeadm;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_shared_address_answers_and_outlives_any_server() {
-        super::the_shared_address_answers_and_outlives_any_server(Kubeadm).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had() {
-        super::one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had(Kubeadm).await;
-    }
 }

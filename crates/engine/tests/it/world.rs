@@ -164,17 +164,7 @@ pub(crate) fn client_of(maas: &Maas, network: &Network, clock: &Arc<TestClock>, 
 pub(crate) fn release() -> Release {
     let file = |path: &str| json!({"path": path, "sha256": "0".repeat(64)});
     serde_json::from_value(json!({
-        "version": "0.1.0", "kubernetes": "v1.34.2+k3s1", "os_image": "ubuntu/noble",
-        "gateway_image_ref": "ferrogate/gateway:0.1.0", "kube_vip_image_ref": "ghcr.io/kube-vip/kube-vip:v1.0.0",
-        "architectures": [{"name": "amd64", "k3s": file("k3s/amd64/k3s"), "gateway_image": file("gateway/amd64.tar")}],
-    }))
-    .unwrap()
-}
-
-pub(crate) fn kubeadm_release() -> Release {
-    let file = |path: &str| json!({"path": path, "sha256": "0".repeat(64)});
-    serde_json::from_value(json!({
-        "version": "0.1.0", "distribution": "kubeadm", "kubernetes": "v1.36.4", "os_image": "custom/debian-13",
+        "version": "0.1.0", "distribution": "kubeadm", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
         "gateway_image_ref": "ferrogate/gateway:0.1.0",
         "kubeadm": {
             "etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
