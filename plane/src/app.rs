@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod artifacts;
 pub(crate) mod audit;
 pub(crate) mod clusters;
+pub(crate) mod credentials;
 pub(crate) mod events;
 pub(crate) mod gateways;
 pub(crate) mod health;

@@ -1,7 +1,11 @@
 //! What every part of a running plane shares.
 
 use crate::{
-    app::artifacts::Artifacts, auth::limits::Limits, kubernetes::Identities, metrics::Metrics, site::SiteNetwork,
+    app::artifacts::Artifacts,
+    auth::{limits::Limits, open_streams::OpenStreams},
+    kubernetes::Identities,
+    metrics::Metrics,
+    site::SiteNetwork,
 };
 use bytes::Bytes;
 use ferrogate_model::{Clock, Timestamp, release::Release};
@@ -51,7 +55,8 @@ pub struct Context {
     pub(crate) document: Bytes,
     pub(crate) nudge: watch::Sender<()>,
     pub(crate) events: watch::Sender<()>,
-    pub(crate) credentials: watch::Sender<()>,
+    /// What is being answered, by whose credentials.
+    pub(crate) streams: OpenStreams,
 }
 
 impl Context {
@@ -87,14 +92,9 @@ impl Context {
         self.nudge.subscribe()
     }
 
-    /// Makes every stream look again whether the credentials that opened it still stand.
+    /// Makes it be looked whether what opened each stream is still good.
     pub fn credentials_changed(&self) {
-        self.credentials.send_replace(());
-    }
-
-    /// Tells of every such change from now on.
-    pub(crate) fn credential_changes(&self) -> watch::Receiver<()> {
-        self.credentials.subscribe()
+        self.streams.credentials_changed();
     }
 
     /// Tells the live streams that events were added to the store.

@@ -29,14 +29,13 @@ pub(crate) fn is_audited(method: &Method, path: &str, headers: &HeaderMap) -> bo
     must_finish(method, headers) || path.split('/').any(|part| part == "secrets")
 }
 
-/// Whether a request asks for a stream that goes on until somebody ends it.
-fn is_endless(query: Option<&str>) -> bool {
-    query.is_some_and(|query| {
-        query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .any(|(name, value)| matches!(name, "watch" | "follow") && matches!(value, "1" | "true"))
-    })
+/// Whether an API server may not even begin its answer for a long time: followed logs begin with their first line. (Watches
+/// are answered at once and then go on; nothing else need be known of them.)
+fn may_stay_silent(query: Option<&str>) -> bool {
+    // What Go reads as true.
+    const TRUE: [&str; 6] = ["1", "t", "T", "TRUE", "true", "True"];
+    let query = query.unwrap_or_default().as_bytes();
+    url::form_urlencoded::parse(query).any(|(name, value)| name == "follow" && TRUE.contains(&&*value))
 }
 
 #[cfg(test)]
@@ -59,10 +58,13 @@ mod tests {
     }
 
     #[test]
-    fn watches_and_followed_logs_have_no_end() {
-        assert!(is_endless(Some("watch=true&resourceVersion=1")));
-        assert!(is_endless(Some("container=a&follow=1")));
-        assert!(!is_endless(Some("watch=false")));
-        assert!(!is_endless(None));
+    fn followed_logs_begin_with_their_first_line() {
+        for query in ["container=a&follow=1", "follow=t", "follow=True", "foll%6Fw=%54"] {
+            assert!(may_stay_silent(Some(query)), "{query}");
+        }
+        for query in ["watch=true", "follow=false", "follow=yes", "follow", ""] {
+            assert!(!may_stay_silent(Some(query)), "{query}");
+        }
+        assert!(!may_stay_silent(None));
     }
 }

@@ -13,6 +13,7 @@ mod http;
 mod kubernetes;
 mod metrics;
 mod release;
+mod roles;
 mod roll;
 pub mod server;
 pub mod site;

@@ -159,9 +159,34 @@ pub struct UserUpdate {
     /// Disable or enable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
-    /// New password, at least 12 characters; ends the user's sessions.
+    /// New password, at least 12 characters; ends the user's sessions, tokens, kubeconfigs and unused pairing codes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
+    /// With a new password: ends the user's sessions only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_tokens: bool,
+}
+
+/// A changed user, and what ended with the change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UserUpdated {
+    /// The user as it is now.
+    pub user: User,
+    /// What ended: everything after a new password or when the user was disabled, else nothing.
+    pub ended: EndedCredentials,
+}
+
+/// How many credentials ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EndedCredentials {
+    /// Sessions.
+    pub sessions: u64,
+    /// API tokens.
+    pub tokens: u64,
+    /// Kubeconfigs.
+    pub kubeconfigs: u64,
+    /// Pairing codes that nobody had used.
+    pub pairing_codes: u64,
 }
 
 /// An API token.
@@ -176,6 +201,9 @@ pub struct Token {
     /// The one cluster it is good for (kubeconfig tokens); any where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<ClusterId>,
+    /// The token that made it, and takes it along when it is revoked; absent where a person who was signed in made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by_token_id: Option<TokenId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends by itself.

@@ -252,7 +252,10 @@ pub(crate) async fn delete(
     cluster.state = ClusterState::Deleting;
     cluster.reason.clone_from(&reason);
     cluster.updated = now;
-    accepted(context, who, tx, cluster, OperationKind::DeleteCluster, "DeletionRequested", reason).await
+    let accepted =
+        accepted(context, who, tx, cluster, OperationKind::DeleteCluster, "DeletionRequested", reason).await?;
+    context.credentials_changed();
+    Ok(accepted)
 }
 
 /// Writes the operation and the event, commits, and wakes the reconcilers.

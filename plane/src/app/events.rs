@@ -2,7 +2,7 @@
 
 use crate::{
     app::wire,
-    auth::{Principal, standing},
+    auth::{Call, Principal, revocation},
     context::Context,
     failure::{Failure, Outcome},
 };
@@ -82,6 +82,7 @@ fn stored_kind(kind: SubjectKind) -> Outcome<Kind> {
 /// Begins after `last`, or where that is not given with the next event.
 pub(crate) async fn follow(
     context: Arc<Context>,
+    call: &Call,
     who: &Principal,
     last: Option<&str>,
 ) -> Outcome<impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static> {
@@ -92,7 +93,7 @@ pub(crate) async fn follow(
         }
         None => events::newest(&context.store).await?,
     };
-    let ended = standing::ended(Arc::clone(&context), who.clone());
+    let stream = revocation::open(&context, call, who, None).await?;
     let live = Live {
         filter: Filter { tenant: Some(who.tenant), ..Filter::default() },
         after,
@@ -105,6 +106,7 @@ pub(crate) async fn follow(
         context,
     };
     let events = stream::unfold(live, |mut live| async { live.next().await.map(|bytes| (Ok(bytes), live)) });
+    let ended = async move { stream.ended().await };
     Ok(events.take_until(ended))
 }
 

@@ -1,13 +1,14 @@
 //! Kubeconfigs: a document with which `kubectl` reaches a cluster through the plane.
 
 use crate::{
-    app::{clusters as app_clusters, wire},
+    app::{clusters as app_clusters, credentials},
     auth::{
         Principal,
         secret::{self, Kind},
     },
     context::Context,
     failure::{Failure, Outcome},
+    roles,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ferrogate_api::{KUBERNETES_PREFIX, KubeconfigCreate, KubeconfigCreated};
@@ -26,7 +27,7 @@ const DEFAULT_HOURS: u32 = 8;
 /// Longest lifetime, in hours: 30 days.
 const MAX_HOURS: u32 = 720;
 
-/// Makes a kubeconfig with the rights of its maker.
+/// Makes a kubeconfig with the rights of its maker; it is good no longer than a token that makes it.
 pub(crate) async fn create(
     context: &Context,
     who: &Principal,
@@ -42,7 +43,9 @@ pub(crate) async fn create(
         return Err(Failure::conflict("cluster_going", format!("cluster `{}` is being deleted", cluster.name)));
     }
     let now = context.now();
-    let expires = now + Duration::from_secs(u64::from(hours) * 3600);
+    let (mut tx, maker_expires) = credentials::making(context, who).await?;
+    let wanted = now + Duration::from_secs(u64::from(hours) * 3600);
+    let expires = maker_expires.map_or(wanted, |end| end.min(wanted));
     let secret = secret::generate(Kind::Kubeconfig);
     let id = TokenId::new();
     let token = Token {
@@ -50,15 +53,17 @@ pub(crate) async fn create(
         tenant: who.tenant,
         user: who.user,
         name: format!("kubeconfig {} {id}", cluster.name),
-        role: wire::stored_role(who.role),
+        role: roles::stored_role(who.role),
         token_hash: SecretHash::of(&secret),
         scope_cluster: Some(cluster.id),
+        made_by: who.maker(),
         created: now,
         expires: Some(expires),
         last_used: None,
         revoked: None,
     };
-    tokens::insert(&context.store, &token).await?;
+    tokens::insert(&mut tx, &token).await?;
+    tx.commit().await?;
     Ok(KubeconfigCreated {
         kubeconfig: document(context, &cluster, &secret).into(),
         context: cluster.name.to_string(),

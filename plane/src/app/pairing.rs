@@ -1,7 +1,7 @@
 //! Pairing: codes for people, and what an installer gets for one.
 
 use crate::{
-    app::{events, install, maas, operations, proxy, wire},
+    app::{credentials, events, install, maas, operations, proxy, wire},
     auth::{
         Call, Caller, Installer, Principal,
         limits::source,
@@ -70,10 +70,11 @@ pub(crate) async fn create(
     }
     let now = context.now();
     let code = secret::pairing_code();
-    let record = pairing_codes::PairingCode {
+    let mut record = pairing_codes::PairingCode {
         id: PairingCodeId::new(),
         tenant: who.tenant,
         created_by: who.user,
+        made_by: who.maker(),
         name_hint: note,
         code_hash: SecretHash::of(&code),
         created: now,
@@ -82,7 +83,10 @@ pub(crate) async fn create(
         used_by_gateway: None,
         revoked: None,
     };
-    pairing_codes::insert(&context.store, &record).await?;
+    let (mut tx, maker_expires) = credentials::making(context, who).await?;
+    record.expires = maker_expires.map_or(record.expires, |end| end.min(record.expires));
+    pairing_codes::insert(&mut tx, &record).await?;
+    tx.commit().await?;
     let fingerprint = (!context.fingerprint.is_empty()).then(|| context.fingerprint.clone());
     let trust = fingerprint.as_ref().map(|text| format!(" --fingerprint {text}")).unwrap_or_default();
     let url = context.public_url.as_str().trim_end_matches('/');

@@ -1,11 +1,11 @@
 //! What nobody may do with rights they have for something else.
 
-use super::{clusters, install, users};
+use super::{clusters, install, pairing, tokens, users};
 use crate::{
     Options, Running, Server,
     auth::{Installer, Principal, caller::Credentials},
 };
-use ferrogate_api::{EnrolmentTokenCreate, Role, UserUpdate};
+use ferrogate_api::{EnrolmentTokenCreate, PairingCodeCreate, Role, TokenCreate, UserUpdate};
 use ferrogate_model::{
     ClusterId, GatewayId, SessionId, TenantId, UserId,
     state::{ClusterState, GatewayHealth, GatewayState},
@@ -13,7 +13,7 @@ use ferrogate_model::{
 use ferrogate_store::{
     SecretHash, clusters as records,
     gateways::{self, Gateway},
-    tenants, users as stored,
+    sessions, tenants, users as stored,
 };
 use secrecy::SecretString;
 
@@ -44,13 +44,24 @@ impl Plane {
             created: self.running.context.now(),
         };
         stored::insert(&self.running.context.store, &user).await.unwrap();
+        let session = sessions::Session {
+            id: SessionId::new(),
+            user: user.id,
+            token_hash: SecretHash::of(&SecretString::from(email)),
+            kind: sessions::SessionKind::Cli,
+            created: user.created,
+            expires: user.created + std::time::Duration::from_secs(3600),
+            last_used: user.created,
+            from_ip: None,
+        };
+        sessions::insert(&self.running.context.store, &session).await.unwrap();
         Principal {
             user: user.id,
             email: user.email,
             tenant: self.tenant,
-            role: super::wire::role(role),
+            role: crate::roles::role(role),
             platform_admin,
-            credentials: Credentials::Session(SessionId::new()),
+            credentials: Credentials::Session(session.id),
         }
     }
 
@@ -118,8 +129,26 @@ async fn a_tenant_admin_does_not_become_the_planes_by_setting_a_password() {
     let by_token = Principal { platform_admin: false, ..root.clone() };
     let refused = users::update(context, &by_token, &root.user.to_string(), password()).await.unwrap_err();
     assert_eq!(refused.problem().status, 403, "not with a token of the same user: {refused}");
-    users::update(context, &root, &root.user.to_string(), password()).await.unwrap();
     users::update(context, &root, &admin.user.to_string(), password()).await.unwrap();
+    users::update(context, &root, &root.user.to_string(), password()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_ended_while_its_request_was_under_way_makes_nothing_any_more() {
+    let plane = Plane::start().await;
+    let context = &plane.running.context;
+    let who = plane.user("admin@example.com", stored::Role::Admin, false).await;
+    // It was let in, and its session is gone by the time it makes something.
+    sessions::remove_all(&context.store, who.user).await.unwrap();
+    let request = TokenCreate { name: "late".into(), role: Role::Viewer, expires_in_hours: None };
+    let refused = tokens::create(context, &who, request).await.unwrap_err();
+    assert_eq!((refused.problem().status, refused.problem().code.as_str()), (401, "not_signed_in"));
+    let refused = pairing::create(context, &who, PairingCodeCreate::default()).await.unwrap_err();
+    assert_eq!(refused.problem().status, 401);
+    let request = UserUpdate { role: Some(Role::Viewer), ..UserUpdate::default() };
+    let other = plane.user("other@example.com", stored::Role::Admin, false).await;
+    let refused = users::update(context, &who, &other.user.to_string(), request).await.unwrap_err();
+    assert_eq!(refused.problem().status, 401);
 }
 
 #[tokio::test]
@@ -128,7 +157,7 @@ async fn only_admins_reach_the_kubernetes_api_of_a_gateways_own_cluster() {
     let context = &plane.running.context;
     let own = plane.gateway().await.cluster.to_string();
     for (role, may) in [(Role::Viewer, false), (Role::Operator, false), (Role::Admin, true)] {
-        let who = plane.user(&format!("{role:?}@example.com"), super::wire::stored_role(role), false).await;
+        let who = plane.user(&format!("{role:?}@example.com"), crate::roles::stored_role(role), false).await;
         let found = clusters::reachable(context, &who, &own).await;
         assert_eq!(found.is_ok(), may, "{role:?}");
     }

@@ -1,26 +1,28 @@
 //! Sign-in and sessions.
 
 use crate::{
-    app::wire,
+    app::{credentials, wire},
     auth::{
         Call, Caller, Principal,
         authenticate::SESSION_LIFETIME,
         caller::Credentials,
         limits::source,
-        password,
+        password, revocation,
         secret::{self, Kind},
     },
     context::Context,
     failure::{Failure, Outcome},
+    roles,
 };
 use ferrogate_api::{Identity, Page, Session, SessionCreate, SessionCreated};
 use ferrogate_model::SessionId;
 use ferrogate_store::{
-    SecretHash,
+    Maker, SecretHash,
     sessions::{self, SessionKind},
     tenants,
     users::{self, User},
 };
+use secrecy::ExposeSecret as _;
 
 /// Signs in a local user.
 pub(crate) async fn create(context: &Context, call: &Call, request: SessionCreate) -> Outcome<SessionCreated> {
@@ -33,15 +35,17 @@ pub(crate) async fn create(context: &Context, call: &Call, request: SessionCreat
     context.limits.sign_in_account.take(&email, now).map_err(limited)?;
     let user = users::by_email(&context.store, &email).await?;
     let kept = user.as_ref().and_then(|user| user.password_hash.as_ref());
-    let kept = kept.map(|hash| secrecy::ExposeSecret::expose_secret(hash).to_owned());
+    let kept = kept.map(|hash| hash.expose_secret().to_owned());
     let is_right = password::verify(request.password.into_inner(), kept).await?;
-    // One answer for an unknown address, a wrong password and a disabled user: nobody learns which users exist.
-    let Some(user) = user.filter(|user| is_right && !user.disabled) else {
-        return Err(Failure::new(401, "sign_in_refused", "the e-mail address or the password is wrong")
-            .hint("check both; a tenant admin can set a new password"));
-    };
+    let user = user.filter(|user| is_right && !user.disabled).ok_or_else(refused)?;
     context.limits.sign_in_account.forgive(&email);
     begin(context, call, &user).await
+}
+
+/// One answer for an unknown address, a wrong password and a disabled user: nobody learns which users exist.
+fn refused() -> Failure {
+    Failure::new(401, "sign_in_refused", "the e-mail address or the password is wrong")
+        .hint("check both; a tenant admin can set a new password")
 }
 
 /// Begins a session of a user whose password was checked.
@@ -58,18 +62,28 @@ pub(crate) async fn begin(context: &Context, call: &Call, user: &User) -> Outcom
         last_used: now,
         from_ip: Some(call.from.to_string()),
     };
-    sessions::insert(&context.store, &session).await?;
+    let mut tx = context.store.begin().await?;
+    // Another password may have been set while this one was checked, which ended every session but this.
+    let now_known = users::lock(&mut tx, user.id).await?.filter(|now| !now.disabled && same_password(now, user));
+    now_known.ok_or_else(refused)?;
+    sessions::insert(&mut tx, &session).await?;
+    tx.commit().await?;
     let who = Principal {
         user: user.id,
         email: user.email.clone(),
         tenant: user.tenant,
-        role: wire::role(user.role),
+        role: roles::role(user.role),
         platform_admin: user.platform_admin,
         credentials: Credentials::Session(session.id),
     };
     call.acted(Caller::User(who.clone()));
     call.about(user.id);
     Ok(SessionCreated { identity: identity(context, &who).await?, session: shown(session, &who), token: token.into() })
+}
+
+fn same_password(now: &User, checked: &User) -> bool {
+    let hash = |user: &User| user.password_hash.as_ref().map(|hash| hash.expose_secret().to_owned());
+    hash(now) == hash(checked)
 }
 
 /// Who asks.
@@ -94,7 +108,7 @@ pub(crate) async fn list(context: &Context, who: &Principal) -> Outcome<Page<Ses
     Ok(wire::whole(open.map(|session| shown(session, who)).collect()))
 }
 
-/// Ends one of one's own sessions.
+/// Ends one of one's own sessions, and where it is another than the one that asks, what it made.
 pub(crate) async fn delete(context: &Context, who: &Principal, session: &str) -> Outcome<()> {
     let id = match session {
         "current" => who.session().ok_or_else(|| {
@@ -103,10 +117,17 @@ pub(crate) async fn delete(context: &Context, who: &Principal, session: &str) ->
         })?,
         text => text.parse().map_err(|_| Failure::not_found("session", text))?,
     };
-    if !sessions::remove(&context.store, who.user, id).await? {
+    let mut tx = context.store.begin().await?;
+    users::lock(&mut tx, who.user).await?;
+    if !sessions::remove(&mut tx, who.user, id).await? {
         return Err(Failure::not_found("session", session));
     }
-    context.credentials_changed();
+    // Whoever signs out goes; whoever ends another session takes it away from somebody, with what that one made.
+    if who.session() != Some(id) {
+        credentials::end_made_by(&mut tx, Maker::Session(id), context.now()).await?;
+    }
+    tx.commit().await?;
+    revocation::end_streams(context, who.user).await;
     Ok(())
 }
 

@@ -1,17 +1,18 @@
 //! API tokens.
 
 use crate::{
-    app::wire,
+    app::{credentials, wire},
     auth::{
-        Principal,
+        Principal, revocation,
         secret::{self, Kind},
     },
     context::Context,
     failure::{Failure, Outcome},
+    roles,
 };
 use ferrogate_api::{Page, PageQuery, Role, Token, TokenCreate, TokenCreated};
 use ferrogate_model::TokenId;
-use ferrogate_store::{SecretHash, tokens};
+use ferrogate_store::{Maker, SecretHash, tokens, users};
 use std::time::Duration;
 
 /// Lifetime where none is asked for, in hours: 30 days.
@@ -27,12 +28,6 @@ pub(crate) async fn list(context: &Context, who: &Principal, query: &PageQuery) 
 
 /// Makes a token that acts for its maker.
 pub(crate) async fn create(context: &Context, who: &Principal, request: TokenCreate) -> Outcome<TokenCreated> {
-    // A successor would live on when this token is revoked, and could be given a longer life than it has itself.
-    if who.session().is_none() {
-        return Err(
-            Failure::forbidden("a token cannot make tokens").hint("sign in with e-mail and password, and make it then")
-        );
-    }
     let name = request.name.trim().to_owned();
     if name.is_empty() || name.chars().count() > 100 || name.contains(char::is_control) {
         return Err(
@@ -42,8 +37,8 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: TokenCre
     if request.role > who.role {
         return Err(Failure::forbidden(format!(
             "a token cannot have the role {} when its maker has {}",
-            wire::role_word(request.role),
-            wire::role_word(who.role)
+            roles::role_word(request.role),
+            roles::role_word(who.role)
         )));
     }
     let hours = request.expires_in_hours.unwrap_or(DEFAULT_HOURS);
@@ -57,19 +52,22 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: TokenCre
         tenant: who.tenant,
         user: who.user,
         name,
-        role: wire::stored_role(request.role),
+        role: roles::stored_role(request.role),
         token_hash: SecretHash::of(&secret),
         scope_cluster: None,
+        made_by: who.maker(),
         created: now,
         expires: Some(now + Duration::from_secs(u64::from(hours) * 3600)),
         last_used: None,
         revoked: None,
     };
-    tokens::insert(&context.store, &token).await?;
+    let (mut tx, _) = credentials::making(context, who).await?;
+    tokens::insert(&mut tx, &token).await?;
+    tx.commit().await?;
     Ok(TokenCreated { token: shown(token), secret: secret.into() })
 }
 
-/// Revokes a token: one's own, or as an admin any of the tenant.
+/// Revokes a token with what it made: one's own, or as an admin any of the tenant.
 pub(crate) async fn revoke(context: &Context, who: &Principal, token: &str) -> Outcome<()> {
     let unknown = || Failure::not_found("token", token);
     let id: TokenId = token.parse().map_err(|_| unknown())?;
@@ -77,8 +75,13 @@ pub(crate) async fn revoke(context: &Context, who: &Principal, token: &str) -> O
     if record.user != who.user && who.role < Role::Admin {
         return Err(unknown());
     }
-    tokens::revoke(&context.store, who.tenant, id, context.now()).await?;
-    context.credentials_changed();
+    let now = context.now();
+    let mut tx = context.store.begin().await?;
+    users::lock(&mut tx, record.user).await?;
+    tokens::revoke(&mut tx, who.tenant, id, now).await?;
+    credentials::end_made_by(&mut tx, Maker::Token(id), now).await?;
+    tx.commit().await?;
+    revocation::end_streams(context, record.user).await;
     Ok(())
 }
 
@@ -86,8 +89,12 @@ fn shown(token: tokens::Token) -> Token {
     Token {
         id: token.id,
         name: token.name,
-        role: wire::role(token.role),
+        role: roles::role(token.role),
         cluster_id: token.scope_cluster,
+        made_by_token_id: match token.made_by {
+            Maker::Token(id) => Some(id),
+            Maker::Session(_) => None,
+        },
         created_at: token.created,
         expires_at: token.expires,
         last_used_at: token.last_used,

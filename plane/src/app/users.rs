@@ -1,14 +1,15 @@
 //! Users of a tenant.
 
 use crate::{
-    app::wire,
-    auth::{Principal, password},
+    app::{credentials, wire},
+    auth::{Principal, password, revocation},
     context::Context,
     failure::{Failure, Outcome},
+    roles,
 };
-use ferrogate_api::{Page, PageQuery, User, UserCreate, UserUpdate};
+use ferrogate_api::{EndedCredentials, Page, PageQuery, User, UserCreate, UserUpdate, UserUpdated};
 use ferrogate_model::UserId;
-use ferrogate_store::{sessions, users};
+use ferrogate_store::users;
 
 /// A page of the tenant's users.
 pub(crate) async fn list(context: &Context, who: &Principal, query: &PageQuery) -> Outcome<Page<User>> {
@@ -30,17 +31,24 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: UserCrea
         tenant: who.tenant,
         email,
         password_hash: Some(password::hash(password).await?.into()),
-        role: wire::stored_role(request.role),
+        role: roles::stored_role(request.role),
         platform_admin: false,
         disabled: false,
         created: context.now(),
     };
-    users::insert(&context.store, &user).await?;
+    let (mut tx, _) = credentials::making(context, who).await?;
+    users::insert(&mut tx, &user).await?;
+    tx.commit().await?;
     Ok(shown(user))
 }
 
-/// Changes a user.
-pub(crate) async fn update(context: &Context, who: &Principal, user: &str, request: UserUpdate) -> Outcome<User> {
+/// Changes a user, and ends what its old password or a disabled user opened.
+pub(crate) async fn update(
+    context: &Context,
+    who: &Principal,
+    user: &str,
+    request: UserUpdate,
+) -> Outcome<UserUpdated> {
     let user = find(context, who, user).await?;
     // Whoever sets a password can sign in with it, and would administer the plane.
     if user.platform_admin && !who.platform_admin {
@@ -51,6 +59,13 @@ pub(crate) async fn update(context: &Context, who: &Principal, user: &str, reque
         return Err(Failure::conflict("not_yourself", "nobody can disable themselves or lower their own role")
             .hint("let another admin of the tenant do it"));
     }
+    if request.keep_tokens && (request.password.is_none() || request.disabled == Some(true)) {
+        return Err(Failure::invalid(
+            "nothing_to_keep",
+            "`keep_tokens` goes with a new password, and not with `disabled`",
+        )
+        .hint("leave it out: only a new password or a disabled user ends tokens"));
+    }
     let new_hash = match request.password {
         None => None,
         Some(password) => {
@@ -59,18 +74,21 @@ pub(crate) async fn update(context: &Context, who: &Principal, user: &str, reque
             Some(password::hash(password).await?)
         }
     };
-    let ends_sessions = new_hash.is_some() || request.disabled == Some(true);
-    let mut tx = context.store.begin().await?;
-    users::change(&mut tx, user.id, request.role.map(wire::stored_role), request.disabled).await?;
+    let ends = new_hash.is_some() || request.disabled == Some(true);
+    let (mut tx, _) = credentials::making(context, who).await?;
+    users::lock(&mut tx, user.id).await?;
+    users::change(&mut tx, user.id, request.role.map(roles::stored_role), request.disabled).await?;
     if let Some(hash) = new_hash {
         users::set_password(&mut tx, user.id, &hash.into()).await?;
     }
-    if ends_sessions {
-        sessions::remove_all(&mut tx, user.id).await?;
-    }
+    let ended = if ends {
+        credentials::end_all(&mut tx, &user, request.keep_tokens, context.now()).await?
+    } else {
+        EndedCredentials::default()
+    };
     tx.commit().await?;
-    context.credentials_changed();
-    find(context, who, &user.id.to_string()).await.map(shown)
+    revocation::end_streams(context, user.id).await;
+    Ok(UserUpdated { user: find(context, who, &user.id.to_string()).await.map(shown)?, ended })
 }
 
 async fn find(context: &Context, who: &Principal, user: &str) -> Outcome<users::User> {
@@ -83,7 +101,7 @@ fn shown(user: users::User) -> User {
     User {
         id: user.id,
         email: user.email,
-        role: wire::role(user.role),
+        role: roles::role(user.role),
         platform_admin: user.platform_admin,
         disabled: user.disabled,
         created_at: user.created,

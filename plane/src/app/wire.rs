@@ -1,32 +1,9 @@
 //! From what the store remembers to what the API says, and the few words that differ.
 
 use crate::failure::{Failure, Outcome};
-use ferrogate_api::{Event, OperationKind, PageQuery, Role, SubjectKind};
+use ferrogate_api::{Event, OperationKind, PageQuery, SubjectKind};
 use ferrogate_model::cluster::ClusterSpec;
-use ferrogate_store::{List, Page, StoreError, users};
-
-/// A role in the API's words.
-pub(crate) const fn role(role: users::Role) -> Role {
-    match role {
-        users::Role::Admin => Role::Admin,
-        users::Role::Operator => Role::Operator,
-        users::Role::Viewer => Role::Viewer,
-    }
-}
-
-/// A role in the store's words.
-pub(crate) const fn stored_role(role: Role) -> users::Role {
-    match role {
-        Role::Admin => users::Role::Admin,
-        Role::Operator => users::Role::Operator,
-        Role::Viewer => users::Role::Viewer,
-    }
-}
-
-/// The word for a role.
-pub(crate) const fn role_word(role: Role) -> &'static str {
-    stored_role(role).as_str()
-}
+use ferrogate_store::{List, Page, StoreError};
 
 /// The page a query asks for.
 pub(crate) fn page(query: &PageQuery) -> Outcome<Page> {

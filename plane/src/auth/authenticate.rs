@@ -7,9 +7,9 @@ use super::{
     secret::Kind,
 };
 use crate::{
-    app::wire,
     context::Context,
     failure::{Failure, Outcome},
+    roles,
 };
 use ferrogate_model::{Timestamp, UserId};
 use ferrogate_store::{SecretHash, gateways, sessions, tokens, users};
@@ -81,9 +81,16 @@ fn permit(access: Access, caller: &Caller, object: Option<&str>) -> Outcome<()> 
         Access::Role(least) if who.role >= least => Ok(()),
         Access::Role(least) => Err(Failure::forbidden(format!(
             "this needs the role {}, and these credentials have {}",
-            wire::role_word(least),
-            wire::role_word(who.role)
+            roles::role_word(least),
+            roles::role_word(who.role)
         ))),
+        Access::Person(_) if who.session().is_none() => Err(Failure::new(
+            403,
+            "person_needed",
+            "users, sessions and tokens are administered by people, not by tokens",
+        )
+        .hint("sign in with e-mail and password (`ferrogate login`), and do it then")),
+        Access::Person(least) => permit(Access::Role(least), caller, object),
         Access::PlatformAdmin if who.platform_admin => Ok(()),
         Access::PlatformAdmin => Err(Failure::forbidden("this is for administrators of the plane itself")),
         Access::Installer => Err(Failure::forbidden("this is for a gateway's installer, with its install token")),
@@ -111,7 +118,7 @@ async fn session(context: &Context, token: &SecretString, now: Timestamp) -> Out
         user: user.id,
         email: user.email,
         tenant: user.tenant,
-        role: wire::role(user.role),
+        role: roles::role(user.role),
         platform_admin: user.platform_admin,
         credentials: Credentials::Session(session.id),
     })))
@@ -134,7 +141,7 @@ async fn api_token(context: &Context, token: &SecretString, kind: Kind, now: Tim
         user: user.id,
         email: user.email,
         tenant: user.tenant,
-        role: wire::role(token.role).min(wire::role(user.role)),
+        role: roles::role(token.role).min(roles::role(user.role)),
         platform_admin: false,
         credentials,
     })))

@@ -15,6 +15,8 @@ pub(crate) struct Call {
     pub(crate) from: IpAddr,
     /// The request's id.
     pub(crate) request_id: Arc<str>,
+    /// How often credentials had changed before it was looked at who calls.
+    pub(crate) changes_seen: u64,
     /// What the request turned out to be about, for the audit; the path where nobody says.
     subject: Arc<OnceLock<String>>,
     /// Who the request turned out to be from, where its body says so (sign-in, pairing).
@@ -22,8 +24,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(caller: Caller, from: IpAddr, request_id: Arc<str>) -> Self {
-        Self { caller, from, request_id, subject: Arc::default(), actor: Arc::default() }
+    pub(crate) fn new(caller: Caller, from: IpAddr, request_id: Arc<str>, changes_seen: u64) -> Self {
+        Self { caller, from, request_id, changes_seen, subject: Arc::default(), actor: Arc::default() }
     }
 
     /// Says what the request is about: an id that is not in its path.

@@ -2,6 +2,7 @@
 
 use ferrogate_api::Role;
 use ferrogate_model::{ClusterId, GatewayId, SessionId, TenantId, TokenId, UserId};
+use ferrogate_store::Maker;
 
 /// Whoever sent a request.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct Principal {
 }
 
 /// What was shown to prove who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Credentials {
     /// A session.
     Session(SessionId),
@@ -60,6 +61,14 @@ impl Principal {
         }
     }
 
+    /// The credentials, as what made others.
+    pub(crate) const fn maker(&self) -> Maker {
+        match self.credentials {
+            Credentials::Session(id) => Maker::Session(id),
+            Credentials::Token(id) | Credentials::Kubeconfig(id, _) => Maker::Token(id),
+        }
+    }
+
     /// The API token in use, where it is one.
     pub(crate) const fn token(&self) -> Option<TokenId> {
         match self.credentials {
@@ -78,6 +87,8 @@ pub(crate) enum Access {
     SignedIn,
     /// Whoever has at least this role in a tenant; what they see is that tenant only.
     Role(Role),
+    /// The same, but only in person: with a session, not with a token.
+    Person(Role),
     /// Those who administer the plane itself.
     PlatformAdmin,
     /// The installer of the gateway in the path.
@@ -95,6 +106,11 @@ impl Access {
             Self::Role(Role::Viewer) => "viewers, operators and admins of the tenant",
             Self::Role(Role::Operator) => "operators and admins of the tenant",
             Self::Role(Role::Admin) => "admins of the tenant",
+            Self::Person(Role::Viewer) => "whoever is signed in with a password; not tokens",
+            Self::Person(Role::Operator) => {
+                "operators and admins of the tenant, signed in with their password; not tokens"
+            }
+            Self::Person(Role::Admin) => "admins of the tenant, signed in with their password; not tokens",
             Self::PlatformAdmin => "administrators of the plane",
             Self::Installer => "the installer of the gateway, with its install token",
             Self::Kubernetes => "viewers, operators and admins of the tenant, and the cluster's kubeconfig tokens",

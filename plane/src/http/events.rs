@@ -3,7 +3,7 @@
 use super::{Ctx, Page, extract::Params};
 use crate::{
     app::{audit, events, operations},
-    auth::Principal,
+    auth::{Call, Principal, body::EndingBody, revocation},
     failure::Outcome,
 };
 use axum::{Json, body::Body, extract::Path, response::Response};
@@ -57,9 +57,9 @@ async fn list_events(
     params(("last-event-id" = Option<String>, Header, description = "Id of the last event that was received", example = "ev_01990f3e6b0a7c31a5d2c0ffee123456")),
     responses((status = 200, description = "The events", content_type = "text/event-stream", body = String,
         example = "id: ev_01990f3e6b0a7c31a5d2c0ffee123456\nevent: event\ndata: {\"id\":\"ev_01990f3e6b0a7c31a5d2c0ffee123456\"}\n\n")))]
-async fn stream_events(ctx: super::State, who: Principal, headers: HeaderMap) -> Outcome<Response> {
+async fn stream_events(ctx: super::State, call: Call, who: Principal, headers: HeaderMap) -> Outcome<Response> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let events = events::follow(ctx.0, &who, last).await?;
+    let events = events::follow(ctx.0, &call, &who, last).await?;
     let body = Body::from_stream(events);
     let mut response = Response::new(body);
     let headers = response.headers_mut();
@@ -84,9 +84,16 @@ async fn list_audit(
 #[utoipa::path(get, path = "/api/v1/audit.csv", tag = "audit", params(AuditQuery),
     responses((status = 200, description = "The entries", content_type = "text/csv", body = String,
         example = "id,at,actor_kind,actor,from_ip,action,subject,result,detail,request_id\n")))]
-async fn export_audit(ctx: super::State, who: Principal, Params(query): Params<AuditQuery>) -> Outcome<Response> {
-    let rows = audit::csv(ctx.0, who, query);
-    let mut response = Response::new(Body::from_stream(rows));
+async fn export_audit(
+    ctx: super::State,
+    call: Call,
+    who: Principal,
+    Params(query): Params<AuditQuery>,
+) -> Outcome<Response> {
+    let stream = revocation::open(&ctx, &call, &who, None).await?;
+    let closing = ctx.closing.clone();
+    let rows = Body::from_stream(audit::csv(ctx.0, who, query));
+    let mut response = Response::new(Body::new(EndingBody::new(rows, stream, &closing)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
     headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"audit.csv\""));

@@ -73,6 +73,11 @@ fn people(all: &mut Examples) {
         json!({"email": "operator@example.com", "role": "operator", "password": "a long pass phrase"}),
     );
     all.put::<api::UserUpdate>("UserUpdate", json!({"role": "viewer"}));
+    let user = all.get("User");
+    all.put::<api::UserUpdated>(
+        "UserUpdated",
+        json!({"user": user, "ended": {"sessions": 1, "tokens": 2, "kubeconfigs": 1, "pairing_codes": 0}}),
+    );
     all.put::<api::Token>(
         "Token",
         json!({"id": id("tok"), "name": "ci", "role": "operator", "created_at": AT, "expires_at": LATER}),

@@ -79,12 +79,13 @@ impl Visit {
         let found = routes::find(&self.method, matched.as_deref());
         let is_audited = self.changes()
             || self.is_kubernetes() && kubernetes::is_audited(&self.method, &self.path, request.headers());
+        let changes_seen = self.context.streams.changes();
         let admitted = self.admit(found, request.headers(), from).await;
         let (caller, outcome) = match admitted {
             Ok((_, caller)) => (caller, Ok(())),
             Err((caller, failure)) => (caller, Err(failure)),
         };
-        let call = Call::new(caller, from, Arc::clone(&self.request_id));
+        let call = Call::new(caller, from, Arc::clone(&self.request_id), changes_seen);
         let response = match outcome {
             Err(failure) => failure.into_response(),
             Ok(()) => {

@@ -2,7 +2,7 @@
 //! this table with the API's document.
 
 use crate::auth::caller::Access;
-use Access::{Installer, Kubernetes, PlatformAdmin, Public, Role as AtLeast, SignedIn};
+use Access::{Installer, Kubernetes, Person, PlatformAdmin, Public, Role as AtLeast, SignedIn};
 use ferrogate_api::Role::{Admin, Operator, Viewer};
 use http::Method;
 
@@ -39,17 +39,17 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST", "/api/v1/setup", Public, "plane.setup"),
     route("POST", "/api/v1/sessions", Public, "session.create"),
     route("GET", "/api/v1/sessions", SignedIn, "session.list"),
-    route("DELETE", "/api/v1/sessions/{session}", SignedIn, "session.delete"),
+    route("DELETE", "/api/v1/sessions/{session}", Person(Viewer), "session.delete"),
     route("GET", "/api/v1/me", SignedIn, "me.read"),
     route("GET", "/api/v1/tokens", SignedIn, "token.list"),
-    route("POST", "/api/v1/tokens", SignedIn, "token.create"),
+    route("POST", "/api/v1/tokens", Person(Viewer), "token.create"),
     route("DELETE", "/api/v1/tokens/{token}", SignedIn, "token.revoke"),
     route("GET", "/api/v1/tenants", PlatformAdmin, "tenant.list"),
     route("POST", "/api/v1/tenants", PlatformAdmin, "tenant.create"),
     route("GET", "/api/v1/users", AtLeast(Admin), "user.list"),
-    route("POST", "/api/v1/users", AtLeast(Admin), "user.create"),
+    route("POST", "/api/v1/users", Person(Admin), "user.create"),
     route("GET", "/api/v1/users/{user}", AtLeast(Admin), "user.read"),
-    route("PATCH", "/api/v1/users/{user}", AtLeast(Admin), "user.update"),
+    route("PATCH", "/api/v1/users/{user}", Person(Admin), "user.update"),
     route("GET", "/api/v1/pairing-codes", AtLeast(Admin), "pairing_code.list"),
     route("POST", "/api/v1/pairing-codes", AtLeast(Admin), "pairing_code.create"),
     route("DELETE", "/api/v1/pairing-codes/{pairing_code}", AtLeast(Admin), "pairing_code.revoke"),

@@ -50,7 +50,8 @@ async fn list_sessions(ctx: super::State, who: Principal) -> Outcome<Json<Page<S
     Ok(Json(sessions::list(&ctx, &who).await?))
 }
 
-/// Ends one of one's own sessions; `current` is the one that asks.
+/// Ends one of one's own sessions; `current` is the one that asks. Ending another one also revokes what it made: tokens,
+/// kubeconfigs and unused pairing codes.
 #[utoipa::path(delete, path = "/api/v1/sessions/{session}", tag = "sessions",
     params(("session" = String, Path, description = "Id of the session, or `current`", example = "current")),
     responses((status = 204, description = "Ended")))]

@@ -10,7 +10,9 @@ use crate::{
     failure::Outcome,
 };
 use axum::{Json, extract::Path};
-use ferrogate_api::{PageQuery, Tenant, TenantCreate, Token, TokenCreate, TokenCreated, User, UserCreate, UserUpdate};
+use ferrogate_api::{
+    PageQuery, Tenant, TenantCreate, Token, TokenCreate, TokenCreated, User, UserCreate, UserUpdate, UserUpdated,
+};
 use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -72,16 +74,17 @@ async fn read_user(ctx: super::State, who: Principal, Path(user): Path<String>) 
     Ok(Json(users::read(&ctx, &who, &user).await?))
 }
 
-/// Changes a user: role, password, enabled or not. A new password or a disabled user ends the user's sessions.
+/// Changes a user: role, password, enabled or not. A new password or a disabled user ends the user's sessions, tokens,
+/// kubeconfigs and unused pairing codes; the answer says how many.
 #[utoipa::path(patch, path = "/api/v1/users/{user}", tag = "users", request_body = UserUpdate,
     params(("user" = String, Path, description = "Id of the user", example = "usr_01990f3e6b0a7c31a5d2c0ffee123456")),
-    responses((status = 200, description = "Changed", body = User)))]
+    responses((status = 200, description = "Changed", body = UserUpdated)))]
 async fn update_user(
     ctx: super::State,
     who: Principal,
     Path(user): Path<String>,
     Body(request): Body<UserUpdate>,
-) -> Outcome<Json<User>> {
+) -> Outcome<Json<UserUpdated>> {
     Ok(Json(users::update(&ctx, &who, &user, request).await?))
 }
 
@@ -106,7 +109,8 @@ async fn create_token(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-/// Revokes an API token: one's own, or as an admin any of the tenant.
+/// Revokes an API token, with the kubeconfigs and unused pairing codes that it made: one's own, or as an admin any of the
+/// tenant.
 #[utoipa::path(delete, path = "/api/v1/tokens/{token}", tag = "tokens",
     params(("token" = String, Path, description = "Id of the token", example = "tok_01990f3e6b0a7c31a5d2c0ffee123456")),
     responses((status = 204, description = "Revoked")))]

@@ -1,12 +1,12 @@
 //! One request, carried.
 
 use super::{
-    head, is_endless,
+    head, may_stay_silent,
     reach::{self, Reach},
     upgrade,
 };
 use crate::{
-    auth::{Call, Principal, standing},
+    auth::{Call, Principal, body::EndingBody, revocation},
     context::Context,
     failure::{Failure, Outcome},
     server::DRAIN_DEADLINE,
@@ -16,7 +16,6 @@ use bytes::Bytes;
 use ferrogate_engine::distribution::{API_PORT, API_SERVER_NAME};
 use ferrogate_model::fault::chain;
 use ferrogate_net::{ConnectError, ConnectFailure, Target, connect_tls};
-use futures::StreamExt as _;
 use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::{
     body::Incoming,
@@ -33,7 +32,8 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(75);
 /// Bodies up to this many bytes are kept until the answer comes, so that the request can be sent again.
 const MAX_REPLAYED: u64 = 256 * 1024;
 
-/// Sends a request on to a control-plane member and hands its answer back, piece by piece.
+/// Sends a request on to a control-plane member and hands its answer back, piece by piece, until its end or that of the
+/// credentials that opened it.
 ///
 /// It is sent a second time only when no byte of an answer came and sending it twice is the same as sending it once.
 pub(crate) async fn forward(
@@ -45,25 +45,33 @@ pub(crate) async fn forward(
 ) -> Outcome<Response<Body>> {
     let reach = reach::find(context, who, cluster).await?;
     call.about(reach.cluster.id);
+    let stream = revocation::open(context, call, who, Some((reach.cluster.id, reach.cluster.gateway))).await?;
     let uri = head::uri(request.uri())?;
     let headers = head::request(request.headers(), &who.email, who.role, &call.request_id)?;
     let wants_upgrade = headers.contains_key(header::UPGRADE);
     let client_upgrade = wants_upgrade.then(|| hyper::upgrade::on(&mut request));
-    let endless = request.method().is_safe() && is_endless(uri.query()) && !wants_upgrade;
+    let is_safe = request.method().is_safe();
+    let may_stay_silent = is_safe && may_stay_silent(uri.query()) && !wants_upgrade;
     let (parts, body) = request.into_parts();
-    let mut carried = Carried::new(&parts, uri, headers, body).await?;
-
-    let answer = exchange(context, &reach, &mut carried, endless).await?;
+    let body = EndingBody::new(body, Arc::clone(&stream), &context.closing);
+    let answer = async {
+        let mut carried = Carried::new(&parts, uri, headers, body).await?;
+        exchange(context, &reach, &mut carried, may_stay_silent).await
+    };
+    let answer = tokio::select! {
+        biased;
+        () = stream.ended() => return Err(cut_off(is_safe)),
+        answer = answer => answer?,
+    };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return match client_upgrade {
-            Some(client) => Ok(upgrade::switch(context, who, client, answer)),
+            Some(client) => Ok(upgrade::switch(context, stream, client, answer)),
             None => Err(lost(&reach, "the API server switched protocols without being asked")),
         };
     }
     let (mut head, body) = answer.into_parts();
     head::response(&mut head.headers);
-    let body = if endless || wants_upgrade { until_ended(context, who, body) } else { Body::new(body) };
-    Ok(Response::from_parts(head, body))
+    Ok(Response::from_parts(head, Body::new(EndingBody::new(body, stream, &context.closing))))
 }
 
 /// A request that may have to be sent twice.
@@ -82,9 +90,10 @@ enum Kept {
 }
 
 impl Carried {
-    async fn new(parts: &Parts, uri: http::Uri, headers: http::HeaderMap, body: Body) -> Outcome<Self> {
+    async fn new(parts: &Parts, uri: http::Uri, headers: http::HeaderMap, body: EndingBody<Body>) -> Outcome<Self> {
         let is_idempotent = parts.method.is_idempotent();
         let size = body.size_hint().exact();
+        let body = Body::new(body);
         let body = if is_idempotent && size.is_some_and(|size| size <= MAX_REPLAYED) {
             let whole = axum::body::to_bytes(body, usize::try_from(MAX_REPLAYED).unwrap_or(usize::MAX));
             let late = |_| Failure::new(408, "body_too_slow", "the body did not arrive in time");
@@ -116,7 +125,7 @@ async fn exchange(
     context: &Arc<Context>,
     reach: &Reach,
     carried: &mut Carried,
-    endless: bool,
+    may_stay_silent: bool,
 ) -> Outcome<Response<Incoming>> {
     let mut sent = 0;
     let mut last: Option<Failure> = None;
@@ -134,7 +143,7 @@ async fn exchange(
         let Some(request) = carried.take() else { break };
         sent += 1;
         let answer = async {
-            if endless {
+            if may_stay_silent {
                 Ok(sender.send_request(request).await)
             } else {
                 timeout(HEAD_DEADLINE, sender.send_request(request)).await
@@ -185,16 +194,10 @@ async fn connect(context: &Arc<Context>, reach: &Reach, member: IpAddr) -> Resul
     Ok(sender)
 }
 
-/// A body that ends cleanly when the plane shuts down, the credentials end or the way to the site breaks, so that whoever
-/// watches lists anew.
-fn until_ended(context: &Arc<Context>, who: &Principal, body: Incoming) -> Body {
-    let pieces = http_body_util::BodyStream::new(body)
-        .take_while(|piece| std::future::ready(piece.is_ok()))
-        .filter_map(|piece| std::future::ready(piece.ok().and_then(|frame| frame.into_data().ok())))
-        .map(Ok::<Bytes, std::convert::Infallible>)
-        .take_until(context.closing.clone().cancelled_owned())
-        .take_until(standing::ended(Arc::clone(context), who.clone()));
-    Body::from_stream(pieces)
+/// Why no answer is waited for any more.
+fn cut_off(is_safe: bool) -> Failure {
+    let failure = Failure::unauthenticated("the credentials ended before the API server had answered");
+    if is_safe { failure } else { failure.hint("sign in, and look whether the change took effect before repeating it") }
 }
 
 fn unreachable(reach: &Reach, error: &ConnectError) -> Failure {

@@ -1,9 +1,6 @@
 //! `exec`, `attach` and `port-forward`: after the API server agreed to switch protocols, only bytes are carried.
 
-use crate::{
-    auth::{Principal, standing},
-    context::Context,
-};
+use crate::{auth::open_streams::OpenStream, context::Context};
 use axum::body::Body;
 use http::{HeaderValue, Response, header};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
@@ -18,7 +15,7 @@ const BUFFER: usize = 64 * 1024;
 /// They end with the credentials that the session was opened with.
 pub(super) fn switch(
     context: &Arc<Context>,
-    who: &Principal,
+    stream: Arc<OpenStream>,
     client: OnUpgrade,
     mut answer: Response<Incoming>,
 ) -> Response<Body> {
@@ -31,7 +28,6 @@ pub(super) fn switch(
         head.headers.insert(header::UPGRADE, protocol);
     }
     let closing = context.closing.clone();
-    let ended = standing::ended(Arc::clone(context), who.clone());
     context.tasks.spawn(async move {
         let carry = async {
             let (client, server) = match tokio::try_join!(client, server) {
@@ -46,7 +42,7 @@ pub(super) fn switch(
         tokio::select! {
             () = carry => {}
             () = closing.cancelled() => {}
-            () = ended => {}
+            () = stream.ended() => {}
         }
     });
     Response::from_parts(head, Body::empty())

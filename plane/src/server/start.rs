@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     app::{artifacts::Artifacts, nodes::Registry, setup},
+    auth::revocation,
     auth::secret,
     context::Context,
     files, http,
@@ -57,6 +58,7 @@ pub(super) async fn start(options: Options) -> Result<Running, StartError> {
         admin_addr = Some(bound);
         listen(listener, http::admin_router(&context), None);
     }
+    context.tasks.spawn(revocation::watch(Arc::clone(&context)));
     context.tasks.spawn(until(context.closing.clone(), renew(Arc::clone(&identity), Arc::clone(&context))));
     let board = if options.reconcile {
         tasks::spawn(&Arc::new(tasks::Ground::of(&context)), &context.tasks, &context.closing)
@@ -177,7 +179,7 @@ async fn context(options: &Options, store: Store, identity: &Identity, public_ur
         document: http::openapi().into(),
         nudge: watch::Sender::new(()),
         events: watch::Sender::new(()),
-        credentials: watch::Sender::new(()),
+        streams: Default::default(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Pairing codes: each lets one installer register one gateway, once.
 
 use crate::{
-    Db, List, Page, SecretHash, StoreError,
+    Db, List, Maker, Page, SecretHash, StoreError,
     sql::{Row, args},
 };
 use ferrogate_model::{GatewayId, PairingCodeId, TenantId, Timestamp, UserId};
@@ -17,6 +17,8 @@ pub struct PairingCode {
     pub tenant: TenantId,
     /// Who asked for it.
     pub created_by: UserId,
+    /// The credential it was made with.
+    pub made_by: Maker,
     /// What the gateway was going to be called, as a reminder for people.
     pub name_hint: Option<String>,
     /// Hash of the code.
@@ -50,7 +52,7 @@ pub enum Consumed {
 
 macro_rules! columns {
     () => {
-        "id, tenant, created_by, name_hint, code_hash, created, expires, used, used_by_gateway, revoked"
+        "id, tenant, created_by, made_by, name_hint, code_hash, created, expires, used, used_by_gateway, revoked"
     };
 }
 
@@ -61,11 +63,16 @@ macro_rules! columns {
 pub async fn insert(db: impl Into<Db<'_>>, code: &PairingCode) -> Result<(), StoreError> {
     db.into()
         .execute(
-            concat!("INSERT INTO pairing_codes (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"),
+            concat!(
+                "INSERT INTO pairing_codes (",
+                columns!(),
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+            ),
             args![
                 code.id,
                 code.tenant,
                 code.created_by,
+                code.made_by,
                 &code.name_hint,
                 &code.code_hash,
                 code.created,
@@ -162,6 +169,26 @@ pub async fn revoke(
     Ok(rows == 1)
 }
 
+/// Revokes every unused code that `maker` made, or a token that `maker` made; returns how many.
+///
+/// # Errors
+/// What the database said.
+pub async fn revoke_made_by(db: impl Into<Db<'_>>, maker: Maker, now: Timestamp) -> Result<u64, StoreError> {
+    let sql = "UPDATE pairing_codes SET revoked = $2 WHERE used IS NULL AND revoked IS NULL AND expires > $2 AND \
+               (made_by = $1 OR made_by IN (SELECT id FROM tokens WHERE made_by = $1))";
+    db.into().execute(sql, args![maker, now]).await
+}
+
+/// Revokes every unused code of a user; returns how many.
+///
+/// # Errors
+/// What the database said.
+pub async fn revoke_of_user(db: impl Into<Db<'_>>, user: UserId, now: Timestamp) -> Result<u64, StoreError> {
+    let sql = "UPDATE pairing_codes SET revoked = $2 \
+               WHERE created_by = $1 AND used IS NULL AND revoked IS NULL AND expires > $2";
+    db.into().execute(sql, args![user, now]).await
+}
+
 /// Forgets the codes that ended (used, revoked or expired) before `before`; returns how many. One that made a gateway is
 /// kept as long as that is there: its installer may have to be known again.
 ///
@@ -178,6 +205,7 @@ fn read(row: &Row) -> Result<PairingCode, StoreError> {
         id: row.parse("id")?,
         tenant: row.parse("tenant")?,
         created_by: row.parse("created_by")?,
+        made_by: row.parse("made_by")?,
         name_hint: row.opt_text("name_hint")?,
         code_hash: row.hash("code_hash")?,
         created: row.time("created")?,

@@ -1,7 +1,7 @@
 //! API tokens: personal or of a service, scoped, expiring, revocable.
 
 use crate::{
-    Db, List, Page, SecretHash, StoreError,
+    Db, List, Maker, Page, SecretHash, StoreError,
     sql::{OnConflict, Row, args},
     users::Role,
 };
@@ -26,6 +26,8 @@ pub struct Token {
     pub token_hash: SecretHash,
     /// The only cluster it is good for, where it is bound to one (a kubeconfig's token).
     pub scope_cluster: Option<ClusterId>,
+    /// The credential it was made with.
+    pub made_by: Maker,
     /// When it was made.
     pub created: Timestamp,
     /// When it ends; `None` never.
@@ -38,7 +40,7 @@ pub struct Token {
 
 macro_rules! columns {
     () => {
-        "id, tenant, user_id, name, role, token_hash, scope_cluster, created, expires, last_used, revoked"
+        "id, tenant, user_id, name, role, token_hash, scope_cluster, made_by, created, expires, last_used, revoked"
     };
 }
 
@@ -49,7 +51,7 @@ macro_rules! columns {
 pub async fn insert(db: impl Into<Db<'_>>, token: &Token) -> Result<(), StoreError> {
     db.into()
         .execute(
-            concat!("INSERT INTO tokens (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"),
+            concat!("INSERT INTO tokens (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"),
             args![
                 token.id,
                 token.tenant,
@@ -58,6 +60,7 @@ pub async fn insert(db: impl Into<Db<'_>>, token: &Token) -> Result<(), StoreErr
                 token.role,
                 &token.token_hash,
                 token.scope_cluster,
+                token.made_by,
                 token.created,
                 token.expires,
                 token.last_used,
@@ -142,6 +145,33 @@ pub async fn revoke(db: impl Into<Db<'_>>, tenant: TenantId, id: TokenId, now: T
     Ok(rows == 1)
 }
 
+/// Revokes every token that `maker` made, and what those made; a token makes no token that makes another. Returns the
+/// revoked.
+///
+/// # Errors
+/// What the database said.
+pub async fn revoke_made_by(db: impl Into<Db<'_>>, maker: Maker, now: Timestamp) -> Result<Vec<Token>, StoreError> {
+    let sql = concat!(
+        "UPDATE tokens SET revoked = $2 WHERE revoked IS NULL AND (expires IS NULL OR expires > $2) AND \
+         (made_by = $1 OR made_by IN (SELECT id FROM tokens WHERE made_by = $1)) RETURNING ",
+        columns!()
+    );
+    db.into().write(TABLE, sql, args![maker, now]).await?.iter().map(read).collect()
+}
+
+/// Revokes every token of a user; returns the revoked.
+///
+/// # Errors
+/// What the database said.
+pub async fn revoke_of_user(db: impl Into<Db<'_>>, user: UserId, now: Timestamp) -> Result<Vec<Token>, StoreError> {
+    let sql = concat!(
+        "UPDATE tokens SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL AND (expires IS NULL OR expires > $2) \
+         RETURNING ",
+        columns!()
+    );
+    db.into().write(TABLE, sql, args![user, now]).await?.iter().map(read).collect()
+}
+
 /// Revokes every token of a cluster, which is going; returns how many.
 ///
 /// # Errors
@@ -169,6 +199,7 @@ fn read(row: &Row) -> Result<Token, StoreError> {
         role: row.parse("role")?,
         token_hash: row.hash("token_hash")?,
         scope_cluster: row.opt_parse("scope_cluster")?,
+        made_by: row.parse("made_by")?,
         created: row.time("created")?,
         expires: row.opt_time("expires")?,
         last_used: row.opt_time("last_used")?,

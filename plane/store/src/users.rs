@@ -1,7 +1,7 @@
 //! People who sign in.
 
 use crate::{
-    Db, List, Page, StoreError,
+    Db, List, Page, StoreError, Tx,
     sql::{OnConflict, Row, args, found},
     subject::words,
 };
@@ -88,6 +88,16 @@ pub async fn get(db: impl Into<Db<'_>>, id: UserId) -> Result<Option<User>, Stor
 /// What the database said.
 pub async fn find(db: impl Into<Db<'_>>, tenant: TenantId, id: UserId) -> Result<Option<User>, StoreError> {
     Ok(get(db, id).await?.filter(|user| user.tenant == tenant))
+}
+
+/// One user, locked until the transaction ends: whoever makes a credential of the user and whoever ends them come one
+/// after the other, so that none is made by what has ended meanwhile.
+///
+/// # Errors
+/// What the database said.
+pub async fn lock(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
+    let sql = concat!("UPDATE users SET disabled = disabled WHERE id = $1 RETURNING ", columns!());
+    Db::from(tx).write(TABLE, sql, args![id]).await?.first().map(read).transpose()
 }
 
 /// The user with this e-mail address, in any case.

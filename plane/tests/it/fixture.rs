@@ -228,6 +228,7 @@ async fn write_records(store: &Store, all: &Objects, now: ferrogate_model::Times
         id: all.pairing_code,
         tenant: all.tenant,
         created_by: all.user,
+        made_by: ferrogate_store::Maker::Session(ferrogate_model::SessionId::new()),
         name_hint: None,
         code_hash: SecretHash::of(&all.pairing_code.to_string().into()),
         created: now,
@@ -250,5 +251,23 @@ pub(crate) fn event(all: &Objects, id: EventId, reason: &str, at: ferrogate_mode
         reason: reason.into(),
         message: "it was".into(),
         at,
+    }
+}
+
+/// Deletes the fixture's cluster, as its reconciler would.
+pub(crate) async fn end_cluster(plane: &TestPlane, all: &Objects) {
+    let context = &plane.running.context;
+    for (from, to) in [(ClusterState::Running, ClusterState::Deleting), (ClusterState::Deleting, ClusterState::Deleted)]
+    {
+        let observed = clusters::Observed {
+            from,
+            to,
+            reason: String::new(),
+            memory: serde_json::Value::Null,
+            api_endpoint: None,
+            generation: 1,
+            converged: true,
+        };
+        clusters::record(&context.store, all.cluster, &observed, context.now()).await.unwrap();
     }
 }

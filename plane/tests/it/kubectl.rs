@@ -46,13 +46,16 @@ pub(crate) struct Stub {
     seen: Mutex<Vec<Value>>,
     /// So many connections are closed before an answer.
     failing: AtomicUsize,
+    /// What the next answer is made of, piece by piece; where there is nothing, it is what was asked.
     pub(crate) watch: Mutex<Option<mpsc::Receiver<Bytes>>>,
+    /// Tells that a piece of a request's body has come.
+    pub(crate) read: tokio::sync::Notify,
 }
 
 pub(crate) struct World {
     pub(crate) plane: TestPlane,
     pub(crate) admin: String,
-    objects: Objects,
+    pub(crate) objects: Objects,
     pub(crate) stub: Arc<Stub>,
 }
 
@@ -135,13 +138,18 @@ impl Stub {
                 Response::builder().status(101).header("connection", "Upgrade").header("upgrade", "SPDY/3.1");
             return response.body(empty).unwrap();
         }
-        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let mut whole = Vec::new();
+        let mut body = request.into_body();
+        while let Some(frame) = body.frame().await {
+            // Whoever sends may be cut off.
+            let Ok(frame) = frame else { break };
+            whole.extend_from_slice(frame.data_ref().unwrap());
+            self.read.notify_one();
+        }
         let mut seen = seen;
-        seen["body"] = json!(String::from_utf8_lossy(&body));
-        let is_watch = seen["uri"].as_str().unwrap().contains("watch=true");
+        seen["body"] = json!(String::from_utf8_lossy(&whole));
         self.seen.lock().unwrap().push(seen.clone());
-        if is_watch {
-            let pieces = self.watch.lock().unwrap().take().unwrap();
+        if let Some(pieces) = self.watch.lock().unwrap().take() {
             let stream = futures::stream::unfold(pieces, |mut pieces| async {
                 pieces.recv().await.map(|piece| (Ok::<_, Infallible>(Frame::data(piece)), pieces))
             });
@@ -170,17 +178,39 @@ impl World {
         self.kubeconfig(user).await["users"][0]["user"]["token"].as_str().unwrap().to_owned()
     }
 
-    /// A session in a container, begun.
-    pub(crate) async fn exec(&self, token: &str) -> tokio_rustls::client::TlsStream<BoxIo> {
+    /// An answer that comes piece by piece, of which the first has come.
+    pub(crate) async fn stream(&self, token: &str, rest: &str) -> (mpsc::Sender<Bytes>, ferrogate_net::BodyStream) {
+        let (pieces, answer) = mpsc::channel(4);
+        *self.stub.watch.lock().unwrap() = Some(answer);
+        let ask = self.plane.get(&self.path(rest)).token(token);
+        let mut body = self.plane.http().send_streaming(ask.build(), DEADLINE).await.unwrap().into_body();
+        pieces.send("first words\n".into()).await.unwrap();
+        let piece = tokio::time::timeout(DEADLINE, body.chunk()).await.unwrap().unwrap().unwrap();
+        assert_eq!(piece, "first words\n", "{rest}");
+        (pieces, body)
+    }
+
+    /// The beginning of a request, sent over a connection of its own.
+    pub(crate) async fn open(
+        &self,
+        token: &str,
+        request: &str,
+        headers: &str,
+    ) -> tokio_rustls::client::TlsStream<BoxIo> {
         let target = ferrogate_net::Target::new("127.0.0.1", self.plane.running.local_addr.port());
         let config = ferrogate_net::Trust::ca(&self.plane.running.ca_pem).client_config(&[b"http/1.1"]).unwrap();
         let io = ferrogate_net::Connector::connect(&ferrogate_net::Direct::new(), &target, DEADLINE).await.unwrap();
         let mut tls = ferrogate_net::connect_tls(io, &target, None, config, DEADLINE).await.unwrap();
-        let path = format!("/k8s/clusters/{}/api/v1/namespaces/a/pods/b/exec?command=sh", self.objects.cluster);
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\ncontent-length: 0\r\n\r\n"
-        );
-        tls.write_all(request.as_bytes()).await.unwrap();
+        let path = format!("/k8s/clusters/{}/api/v1/namespaces/a/pods/b/{request}", self.objects.cluster);
+        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n{headers}\r\n\r\n");
+        tls.write_all(head.as_bytes()).await.unwrap();
+        tls
+    }
+
+    /// A session in a container, begun.
+    pub(crate) async fn exec(&self, token: &str) -> tokio_rustls::client::TlsStream<BoxIo> {
+        let headers = "connection: Upgrade\r\nupgrade: SPDY/3.1\r\ncontent-length: 0";
+        let mut tls = self.open(token, "exec?command=sh", headers).await;
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(tokio::time::timeout(DEADLINE, tls.read_u8()).await.unwrap().unwrap());
@@ -275,7 +305,7 @@ async fn only_what_may_be_sent_twice_is_sent_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_comes_piece_by_piece_and_ends_cleanly_with_the_plane() {
+async fn a_watch_comes_piece_by_piece_and_ends_with_the_plane() {
     let world = world().await;
     let token = world.kube_token(&world.admin).await;
     let (pieces, watch) = mpsc::channel(4);
@@ -289,7 +319,8 @@ async fn a_watch_comes_piece_by_piece_and_ends_cleanly_with_the_plane() {
     }
     let TestPlane { running, .. } = world.plane;
     running.shutdown().await;
-    assert!(tokio::time::timeout(DEADLINE, body.chunk()).await.unwrap().unwrap().is_none(), "a clean end");
+    let end = tokio::time::timeout(DEADLINE, body.chunk()).await.unwrap();
+    assert!(end.is_err(), "what was cut off must not look whole: {end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

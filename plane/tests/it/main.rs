@@ -11,7 +11,9 @@ mod listener;
 mod pairing;
 mod people;
 mod plane;
+mod revocation;
 mod routes;
-mod standing;
+
+mod streams;
 mod tasks;
 mod tunnel;

@@ -1,7 +1,7 @@
 //! Set-up, sign-in, users and tokens.
 
 use crate::plane::{EMAIL, PASSWORD, TestPlane};
-use ferrogate_api::{Identity, Role, TokenCreated, User, Version};
+use ferrogate_api::{Identity, Role, TokenCreated, UserUpdated, Version};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -108,8 +108,9 @@ async fn a_disabled_user_is_shut_out_at_once() {
         plane.post("/tokens").token(&viewer).json(json!({"name": "mine", "role": "viewer"})).await.read(201);
     let identity: Identity = plane.get("/me").token(&viewer).await.read(200);
     let path = format!("/users/{}", identity.user_id);
-    let user: User = plane.patch(&path).token(&admin).json(json!({"disabled": true})).await.read(200);
-    assert!(user.disabled);
+    let changed: UserUpdated = plane.patch(&path).token(&admin).json(json!({"disabled": true})).await.read(200);
+    assert!(changed.user.disabled);
+    assert_eq!((changed.ended.sessions, changed.ended.tokens), (1, 1));
     plane.get("/me").token(&viewer).await.problem(401, "not_signed_in");
     plane.get("/me").token(token.secret.expose()).await.problem(401, "not_signed_in");
     let body = json!({"email": "viewer@example.com", "password": PASSWORD});
@@ -146,7 +147,7 @@ async fn a_token_can_do_no_more_than_its_maker_and_not_for_ever() {
     let identity: Identity = plane.get("/me").token(secret).await.read(200);
     assert_eq!((identity.role, identity.token_id), (Role::Viewer, Some(token.token.id)));
     let successor = json!({"name": "successor", "role": "viewer"});
-    plane.post("/tokens").token(secret).json(successor).await.problem(403, "not_permitted");
+    plane.post("/tokens").token(secret).json(successor).await.problem(403, "person_needed");
     let listed = plane.get("/tokens").token(&operator).await;
     assert!(!listed.text().contains(secret));
     plane.clock.advance(Duration::from_secs(3601));

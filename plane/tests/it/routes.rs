@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{self, INSTALL_TOKEN, Objects, Site},
-    plane::{PASSWORD, TestPlane},
+    plane::{EMAIL, PASSWORD, TestPlane},
 };
 use ferrogate_api::TokenCreated;
 use ferrogate_store::{Page, audit};
@@ -122,16 +122,24 @@ async fn every_route_refuses_the_anonymous_and_writes_it_down() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_route_refuses_a_revoked_token() {
+async fn every_route_refuses_what_was_revoked_and_what_that_made() {
     let walk = walk().await;
     let body = json!({"name": "to be revoked", "role": "admin"});
     let token: TokenCreated = walk.plane.post("/tokens").token(&walk.admin).json(body).await.read(201);
     let path = format!("/tokens/{}", token.token.id);
     walk.plane.get("/me").token(token.secret.expose()).await.status(200);
+    let made: Value =
+        walk.plane.post("/clusters/web/kubeconfig").token(token.secret.expose()).json(json!({})).await.read(201);
+    let made: Value = serde_json::from_str(made["kubeconfig"].as_str().unwrap()).unwrap();
+    let session = walk.plane.sign_in(EMAIL, PASSWORD).await;
     walk.plane.delete(&path).token(&walk.admin).await.status(204);
-    for (index, operation) in walk.operations.iter().enumerate().filter(|(_, operation)| !operation.is_public()) {
-        let answer = walk.call(operation, Some(token.secret.expose()), &format!("revoked-{index}")).await;
-        answer.problem(401, "not_signed_in");
+    walk.plane.delete("/sessions/current").token(&session).await.status(204);
+    let kubeconfig = made["users"][0]["user"]["token"].as_str().unwrap();
+    for (kind, ended) in [("token", token.secret.expose()), ("kubeconfig", kubeconfig), ("session", &session)] {
+        for (index, operation) in walk.operations.iter().enumerate().filter(|(_, operation)| !operation.is_public()) {
+            let answer = walk.call(operation, Some(ended), &format!("revoked-{kind}-{index}")).await;
+            answer.problem(401, "not_signed_in");
+        }
     }
 }
 
@@ -206,7 +214,12 @@ async fn a_viewer_may_look_and_nothing_else() {
     let walk = walk().await;
     let viewer = walk.plane.user(&walk.admin, "viewer").await;
     for (index, operation) in walk.operations.iter().enumerate() {
-        let needs_more = ["operators and admins of the tenant", "admins of the tenant", "administrators of the plane"];
+        let needs_more = [
+            "operators and admins of the tenant",
+            "admins of the tenant",
+            "admins of the tenant, signed in with their password; not tokens",
+            "administrators of the plane",
+        ];
         if needs_more.contains(&operation.access.as_str()) {
             let answer = walk.call(operation, Some(&viewer), &format!("viewer-{index}")).await;
             answer.problem(403, "not_permitted");

@@ -7,7 +7,7 @@ use crate::{
     GatewayNode, Identity, InstallProgress, InstallStatus, KubeconfigCreate, KubeconfigCreated, Machine, Operation,
     Page, PageQuery, PairRequest, PairResponse, PairingCode, PairingCodeCreate, PairingCodeCreated, Session,
     SessionCreate, SessionCreated, SetupRequest, Tenant, TenantCreate, Token, TokenCreate, TokenCreated, User,
-    UserCreate, UserUpdate,
+    UserCreate, UserUpdate, UserUpdated,
 };
 use ferrogate_model::{GatewayId, OperationId, PairingCodeId, TokenId, UserId};
 use http::Method;
@@ -119,7 +119,7 @@ calls! {
     /// Makes a user.
     create_user(request: &UserCreate) -> User = POST "/users", request;
     /// Changes a user.
-    update_user(id: UserId, request: &UserUpdate) -> User = PATCH format!("/users/{id}"), request;
+    update_user(id: UserId, request: &UserUpdate) -> UserUpdated = PATCH format!("/users/{id}"), request;
     /// Makes a tenant.
     create_tenant(request: &TenantCreate) -> Tenant = POST "/tenants", request;
     /// Makes a pairing code.

@@ -39,18 +39,21 @@ CREATE TABLE tokens (
     role TEXT NOT NULL,
     token_hash TEXT NOT NULL UNIQUE,
     scope_cluster TEXT,
+    made_by TEXT NOT NULL,
     created BIGINT NOT NULL,
     expires BIGINT,
     last_used BIGINT,
     revoked BIGINT
 );
 CREATE INDEX tokens_tenant ON tokens (tenant, id);
+CREATE INDEX tokens_made_by ON tokens (made_by);
 CREATE UNIQUE INDEX tokens_name ON tokens (user_id, name) WHERE revoked IS NULL;
 
 CREATE TABLE pairing_codes (
     id TEXT PRIMARY KEY NOT NULL,
     tenant TEXT NOT NULL REFERENCES tenants (id),
     created_by TEXT NOT NULL,
+    made_by TEXT NOT NULL,
     name_hint TEXT,
     code_hash TEXT NOT NULL UNIQUE,
     created BIGINT NOT NULL,

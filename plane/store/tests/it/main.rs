@@ -54,6 +54,8 @@ contract! {
     people::a_user_is_changed_in_part,
     people::a_session_is_found_by_its_token_until_it_ends,
     people::a_token_is_good_until_it_expires_or_is_revoked,
+    people::what_a_credential_made_is_revoked_with_it,
+    people::who_locks_a_user_waits_for_who_did_before,
     people::every_page_of_a_list_is_given_once,
     pairing::a_pairing_code_is_used_by_exactly_one_of_many,
     pairing::a_pairing_code_says_why_it_is_refused,

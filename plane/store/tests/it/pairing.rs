@@ -1,18 +1,19 @@
 //! What can be used once.
 
 use crate::fixture::{Fixture, at, secret, start};
-use ferrogate_model::{EnrolmentId, GatewayId, PairingCodeId, TenantId, UserId};
+use ferrogate_model::{EnrolmentId, GatewayId, PairingCodeId, SessionId, TenantId, UserId};
 use ferrogate_store::{
-    Page, SecretHash,
+    Maker, Page, SecretHash,
     enrolment::{self, Enrolled, EnrolmentToken},
     pairing_codes::{self, Consumed, PairingCode},
 };
 
-fn code(tenant: TenantId, text: &str) -> PairingCode {
+pub(crate) fn code(tenant: TenantId, text: &str) -> PairingCode {
     PairingCode {
         id: PairingCodeId::new(),
         tenant,
         created_by: UserId::new(),
+        made_by: Maker::Session(SessionId::new()),
         name_hint: Some("maas-pcg-1".to_owned()),
         code_hash: SecretHash::of(&secret(text)),
         created: start(),

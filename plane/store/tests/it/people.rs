@@ -3,7 +3,7 @@
 use crate::fixture::{Fixture, at, secret, start, user};
 use ferrogate_model::{ClusterId, SessionId, TenantId, TokenId};
 use ferrogate_store::{
-    Page, SecretHash, StoreError,
+    Maker, Page, SecretHash, StoreError, pairing_codes,
     sessions::{self, Session, SessionKind},
     tenants, tokens,
     tokens::Token,
@@ -108,6 +108,7 @@ pub(crate) async fn a_token_is_good_until_it_expires_or_is_revoked(f: &Fixture) 
         role: Role::Viewer,
         token_hash: SecretHash::of(&secret(name)),
         scope_cluster: Some(cluster),
+        made_by: Maker::Session(SessionId::new()),
         created: start(),
         expires,
         last_used: None,
@@ -134,6 +135,73 @@ pub(crate) async fn a_token_is_good_until_it_expires_or_is_revoked(f: &Fixture) 
     assert_eq!(tokens::revoke_for_cluster(&f.store, cluster, at(6)).await.unwrap(), 2);
     assert_eq!(tokens::list(&f.store, tenant, Some(user), &Page::default()).await.unwrap().items.len(), 3);
     assert_eq!(tokens::purge(&f.store, at(6)).await.unwrap(), 1, "only the one that ended before");
+}
+
+pub(crate) async fn what_a_credential_made_is_revoked_with_it(f: &Fixture) {
+    let tenant = f.tenant("acme").await;
+    let user = f.user(tenant, "ann@example.com").await;
+    let make = async |name: &str, made_by| {
+        let token = Token {
+            id: TokenId::new(),
+            tenant,
+            user,
+            name: name.to_owned(),
+            role: Role::Viewer,
+            token_hash: SecretHash::of(&secret(name)),
+            scope_cluster: None,
+            made_by,
+            created: start(),
+            expires: Some(at(60)),
+            last_used: None,
+            revoked: None,
+        };
+        tokens::insert(&f.store, &token).await.unwrap();
+        let code = crate::pairing::code(tenant, name);
+        pairing_codes::insert(&f.store, &pairing_codes::PairingCode { created_by: user, made_by, ..code })
+            .await
+            .unwrap();
+        token.id
+    };
+    let session = Maker::Session(SessionId::new());
+    let token = make("token", session).await;
+    let kubeconfig = make("kubeconfig", Maker::Token(token)).await;
+    let other = make("other", Maker::Session(SessionId::new())).await;
+    let of_other = make("of-other", Maker::Token(other)).await;
+
+    assert!(tokens::revoke_made_by(&f.store, session, at(60)).await.unwrap().is_empty(), "they have expired");
+    let revoked = tokens::revoke_made_by(&f.store, session, at(1)).await.unwrap();
+    let mut ids: Vec<_> = revoked.iter().map(|token| token.id).collect();
+    ids.sort();
+    assert_eq!(ids, [token, kubeconfig]);
+    assert!(revoked.iter().all(|token| token.revoked == Some(at(1))));
+    assert_eq!(pairing_codes::revoke_made_by(&f.store, session, at(1)).await.unwrap(), 2);
+    assert_eq!(tokens::find(&f.store, tenant, of_other).await.unwrap().unwrap().made_by, Maker::Token(other));
+
+    assert_eq!(tokens::revoke_of_user(&f.store, user, at(2)).await.unwrap().len(), 2, "the rest");
+    assert_eq!(pairing_codes::revoke_of_user(&f.store, user, at(2)).await.unwrap(), 2);
+    let stranger = f.user(tenant, "bob@example.com").await;
+    assert!(tokens::revoke_of_user(&f.store, stranger, at(3)).await.unwrap().is_empty());
+}
+
+pub(crate) async fn who_locks_a_user_waits_for_who_did_before(f: &Fixture) {
+    let tenant = f.tenant("acme").await;
+    let user = f.user(tenant, "ann@example.com").await;
+    let mut first = f.store.begin().await.unwrap();
+    users::lock(&mut first, user).await.unwrap().unwrap();
+    let second = async {
+        let mut tx = f.store.begin().await.unwrap();
+        let seen = users::lock(&mut tx, user).await.unwrap().unwrap();
+        tx.rollback().await.unwrap();
+        seen
+    };
+    let change = async {
+        users::change(&mut first, user, Some(Role::Viewer), None).await.unwrap();
+        first.commit().await.unwrap();
+    };
+    let (seen, ()) = futures::join!(second, change);
+    assert_eq!(seen.role, Role::Viewer, "what was committed meanwhile is seen");
+    let mut tx = f.store.begin().await.unwrap();
+    assert!(users::lock(&mut tx, ferrogate_model::UserId::new()).await.unwrap().is_none());
 }
 
 pub(crate) async fn every_page_of_a_list_is_given_once(f: &Fixture) {

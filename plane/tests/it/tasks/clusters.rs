@@ -315,6 +315,7 @@ async fn a_deletion_that_comes_during_a_pass_is_not_written_over() {
         name: "kubeconfig".into(),
         role: Role::Admin,
         token_hash: SecretHash::of(&"t".to_owned().into()),
+        made_by: ferrogate_store::Maker::Session(ferrogate_model::SessionId::new()),
         scope_cluster: Some(id),
         created: stage.ground.now(),
         expires: None,

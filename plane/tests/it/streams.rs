@@ -1,14 +1,14 @@
-//! Streams end with the credentials that opened them: events, watches, and sessions in containers.
+//! Streams end with the credentials that opened them: live events, and sessions in containers. Bodies: `revocation`.
 
 use crate::{
     kubectl::{DEADLINE, world},
     plane::{PASSWORD, TestPlane},
 };
 use ferrogate_api::client::EventStream;
-use ferrogate_api::{Page, Session, Token, User};
+use ferrogate_api::{Page, Session, User};
 use serde_json::json;
 use std::time::Duration;
-use tokio::{io::AsyncReadExt as _, sync::mpsc};
+use tokio::io::AsyncReadExt as _;
 
 /// Whether a stream comes to its end.
 async fn has_ended(events: &mut EventStream) -> bool {
@@ -35,22 +35,6 @@ async fn live_events_end_with_their_session_and_no_other() {
     plane.clock.advance(Duration::from_secs(12 * 3600 + 1));
     plane.running.context.credentials_changed();
     assert!(has_ended(&mut stays).await);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_ends_when_its_kubeconfig_s_token_is_revoked() {
-    let world = world().await;
-    let token = world.kube_token(&world.admin).await;
-    let (pieces, watch) = mpsc::channel(4);
-    *world.stub.watch.lock().unwrap() = Some(watch);
-    let ask = world.plane.get(&world.path("/api/v1/pods?watch=true")).token(&token);
-    let mut body = world.plane.http().send_streaming(ask.build(), DEADLINE).await.unwrap().into_body();
-    pieces.send("event\n".into()).await.unwrap();
-    assert_eq!(tokio::time::timeout(DEADLINE, body.chunk()).await.unwrap().unwrap().unwrap(), "event\n");
-    let tokens: Page<Token> = world.plane.get("/tokens").token(&world.admin).await.read(200);
-    let [token] = &tokens.items[..] else { panic!("{tokens:?}") };
-    world.plane.delete(&format!("/tokens/{}", token.id)).token(&world.admin).await.status(204);
-    assert!(tokio::time::timeout(DEADLINE, body.chunk()).await.unwrap().unwrap().is_none(), "a clean end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
