@@ -3,7 +3,7 @@
 use crate::{
     app::artifacts::Artifacts,
     auth::{limits::Limits, open_streams::OpenStreams},
-    kubernetes::Identities,
+    identities::Identities,
     metrics::Metrics,
     site::SiteNetwork,
 };
@@ -11,10 +11,13 @@ use bytes::Bytes;
 use ferrogate_model::{Clock, Timestamp, release::Release};
 use ferrogate_store::{Store, StoreError, events::Event};
 use ferrogate_tunnel::Hub;
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
+
+/// How long open requests may take to end when the plane shuts down.
+pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What every part of a running plane shares; made once by the server, handed around as `Arc<Context>`.
 #[derive(Debug)]

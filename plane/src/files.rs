@@ -1,6 +1,6 @@
 //! Files of the plane's data folder: read where they are, written whole or not at all, for the owner only.
 
-use crate::server::StartError;
+use crate::start_error::StartError;
 use std::{io, path::Path};
 
 /// Makes `folder` for its owner only, with every parent.

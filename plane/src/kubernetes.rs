@@ -11,7 +11,6 @@ mod status;
 mod upgrade;
 
 pub(crate) use forward::forward;
-pub(crate) use reach::Identities;
 pub(crate) use status::document;
 
 use http::{HeaderMap, Method, header};

@@ -10,13 +10,16 @@ pub mod context;
 mod failure;
 mod files;
 mod http;
+mod identities;
 mod kubernetes;
 mod metrics;
+mod peer;
 mod release;
 mod roles;
 mod roll;
 pub mod server;
 pub mod site;
+mod start_error;
 pub mod tasks;
 
 pub use context::Context;

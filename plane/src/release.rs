@@ -1,7 +1,7 @@
 //! The release a plane carries: Kubernetes from its official publisher, pinned by checksum, and our gateway image, whose
 //! checksum is taken from the file that lies beside the plane.
 
-use crate::{files, server::StartError};
+use crate::{files, start_error::StartError};
 use ferrogate_model::release::{Architecture, Artifact, DistributionKind, Release};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};

@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     failure::{Failure, Outcome},
     kubernetes,
-    server::Peer,
+    peer::Peer,
 };
 use axum::{
     extract::{MatchedPath, Request, State},

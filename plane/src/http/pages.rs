@@ -6,7 +6,7 @@ use crate::{
     auth::Call,
     console,
     failure::{Failure, Outcome},
-    server::Peer,
+    peer::Peer,
 };
 use axum::{
     Extension, Json, Router,

@@ -7,9 +7,8 @@ use super::{
 };
 use crate::{
     auth::{Call, Principal, body::EndingBody, revocation},
-    context::Context,
+    context::{Context, DRAIN_DEADLINE},
     failure::{Failure, Outcome},
-    server::DRAIN_DEADLINE,
 };
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;

@@ -4,8 +4,8 @@
 //! Only the authority is kept on disk. The server's own key lives in memory: it is made at every start and replaced long
 //! before it expires, so there is nothing to renew by hand and one private key less to protect.
 
-use super::{CertificateFiles, StartError};
-use crate::files;
+use super::options::CertificateFiles;
+use crate::{files, start_error::StartError};
 use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,

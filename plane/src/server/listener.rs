@@ -1,6 +1,7 @@
 //! The loop that takes connections: TLS 1.3, then the tunnel or HTTP/1.1 by what the client asked for (ALPN).
 
-use crate::{context::Context, server::identity::Identity};
+use super::{identity::Identity, options::MAX_CONNECTIONS};
+use crate::{context::Context, peer::Peer};
 use ferrogate_net::{Counted, Place, Places};
 use ferrogate_tunnel::{ALPN, EXPORTER_LABEL};
 use http::Request;
@@ -22,21 +23,12 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a client may take to send a request's head, and how long an idle connection is kept: longer than our own
 /// clients keep theirs (30 s), so that they never reuse one that is being closed.
 const HEAD_DEADLINE: Duration = Duration::from_secs(75);
-/// Connections that may be open at once; more are closed at once, so that those that are served stay fast.
-const MAX_CONNECTIONS: usize = 8_192;
-/// Connections that one address (of IPv6: one network of 64 bits) may have open. Whole companies come from one, so that is a
-/// quarter of all: who wants to keep others out needs four.
-pub(super) const MAX_CONNECTIONS_PER_SOURCE: usize = MAX_CONNECTIONS / 4;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 100;
 /// Most bytes of a request's head; tokens and cookies fit many times over.
 const MAX_HEAD: usize = 64 * 1024;
 /// Waited after `accept` failed, for example because the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The address a request came from, as an extension of it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// What all connections of a listener share.
 pub(super) struct Listening {

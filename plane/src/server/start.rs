@@ -1,9 +1,10 @@
 //! From options to a running plane.
 
 use super::{
-    Options, Running, StartError,
     identity::{Identity, SERVER_RENEWAL},
     listener::{Listening, tls, until},
+    options::Options,
+    running::Running,
 };
 use crate::{
     app::{artifacts::Artifacts, nodes::Registry, setup},
@@ -12,7 +13,9 @@ use crate::{
     context::Context,
     files, http,
     metrics::Metrics,
-    release, tasks,
+    release,
+    start_error::StartError,
+    tasks,
 };
 use ferrogate_model::{fault::chain, release::Release};
 use ferrogate_net::{Direct, HttpClient};
