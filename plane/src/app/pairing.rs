@@ -137,7 +137,7 @@ fn shown(code: pairing_codes::PairingCode, now: Timestamp) -> PairingCode {
 /// Uses a code: makes the gateway, its own cluster, and what its installer needs.
 pub(crate) async fn pair(context: &Context, call: &Call, request: PairRequest) -> Outcome<PairResponse> {
     let now = context.now();
-    context.limits.pairing.take(&source(call.from), now).map_err(|wait| {
+    context.limits.pairing.take(&source(call.from)).map_err(|wait| {
         Failure::new(429, "too_many_tries", "too many pairing codes were tried from this address")
             .hint("wait, then try the code you were given once more")
             .retry_after(wait)

@@ -26,13 +26,12 @@ use secrecy::ExposeSecret as _;
 
 /// Signs in a local user.
 pub(crate) async fn create(context: &Context, call: &Call, request: SessionCreate) -> Outcome<SessionCreated> {
-    let now = context.now();
     let email = request.email.trim().to_lowercase();
     let limited = |wait| {
         Failure::new(429, "too_many_tries", "too many sign-ins were tried; wait before the next").retry_after(wait)
     };
-    context.limits.sign_in_source.take(&source(call.from), now).map_err(limited)?;
-    context.limits.sign_in_account.take(&email, now).map_err(limited)?;
+    context.limits.sign_in_source.take(&source(call.from)).map_err(limited)?;
+    context.limits.sign_in_account.take(&email).map_err(limited)?;
     let user = users::by_email(&context.store, &email).await?;
     let kept = user.as_ref().and_then(|user| user.password_hash.as_ref());
     let kept = kept.map(|hash| hash.expose_secret().to_owned());

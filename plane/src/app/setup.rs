@@ -38,7 +38,7 @@ pub(crate) async fn token(store: &Store) -> Result<Option<SecretString>, StoreEr
 /// Makes the first tenant and its admin.
 pub(crate) async fn run(context: &Context, call: &Call, request: SetupRequest) -> Outcome<SessionCreated> {
     let now = context.now();
-    context.limits.pairing.take(&source(call.from), now).map_err(|wait| {
+    context.limits.pairing.take(&source(call.from)).map_err(|wait| {
         Failure::new(429, "too_many_tries", "too many set-up tries came from this address").retry_after(wait)
     })?;
     let refused = || {

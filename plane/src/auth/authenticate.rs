@@ -42,7 +42,7 @@ pub(crate) async fn admit(
     let caller = match identify(context, &token, object).await {
         Ok(Some(caller)) => caller,
         Ok(None) => {
-            if let Err(wait) = context.limits.bad_credentials.take(&limits::source(from), context.now()) {
+            if let Err(wait) = context.limits.bad_credentials.take(&limits::source(from)) {
                 let failure =
                     Failure::new(429, "too_many_tries", "too many unknown credentials came from this address");
                 return Err(anonymous(failure.retry_after(wait)));

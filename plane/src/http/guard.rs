@@ -173,7 +173,7 @@ impl Visit {
         if status < 400 || !matches!(call.actor(), Caller::Anonymous) {
             return true;
         }
-        let fits = self.context.limits.anonymous_refusals.take(&limits::source(call.from), self.context.now()).is_ok();
+        let fits = self.context.limits.anonymous_refusals.take(&limits::source(call.from)).is_ok();
         if !fits {
             tracing::debug!(from = %call.from, status, path = self.path, "one refusal of many was not written down");
         }

@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{
     app::{artifacts::Artifacts, nodes::Registry, setup},
-    auth::revocation,
-    auth::secret,
+    auth::{limits::Limits, revocation, secret},
     context::Context,
     files, http,
     metrics::Metrics,
@@ -177,7 +176,7 @@ async fn context(options: &Options, store: Store, identity: &Identity, public_ur
         metrics: Metrics::default(),
         tasks,
         closing: CancellationToken::new(),
-        limits: Default::default(),
+        limits: Limits::new(&options.clock),
         identities: Default::default(),
         document: http::openapi().into(),
         nudge: watch::Sender::new(()),
