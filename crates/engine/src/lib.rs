@@ -22,6 +22,7 @@ pub mod materials;
 pub mod memory;
 mod observe;
 mod observed;
+pub mod ownership;
 pub mod pass;
 mod plan;
 pub mod preflight;

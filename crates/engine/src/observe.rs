@@ -8,6 +8,7 @@ use crate::{
     mark,
     memory::Memory,
     observed::{Api, Endpoint, Machine, Observed, SeenNode, Status},
+    ownership,
 };
 use ferrogate_maas::{
     DnsResourceFilter, MaasError, MachineFilter,
@@ -47,14 +48,9 @@ pub(crate) async fn observe(
     Ok((Observed { machines, leaving, api, endpoint }, client))
 }
 
-/// The machines that bear the cluster's mark, freshly listed.
+/// The machines that are the cluster's, freshly listed and each checked.
 pub(crate) async fn marked(engine: &Engine, desired: &Desired) -> Result<Vec<types::Machine>, MaasError> {
-    let filter = MachineFilter::agent(mark::agent_name(&desired.cluster));
-    let mut machines = engine.maas().machines(&filter).await?;
-    // A machine that is free bears no mark, whatever a cache says.
-    machines.retain(|machine| machine.status != MachineStatus::Ready && machine.status != MachineStatus::New);
-    machines.retain(|machine| mark::may_be_of(&desired.cluster, machine));
-    Ok(machines)
+    ownership::machines_of(engine.maas(), &desired.cluster).await
 }
 
 /// Of the machines that were given back: those MAAS is not done with.
@@ -64,7 +60,9 @@ async fn leaving(engine: &Engine, memory: &Memory, marked: &[Machine]) -> Result
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let machines = engine.maas().machines(&MachineFilter { ids, ..MachineFilter::default() }).await?;
+    let mut machines = engine.maas().machines(&MachineFilter { ids: ids.clone(), ..MachineFilter::default() }).await?;
+    // A list that shows more than was asked for says nothing about the others.
+    machines.retain(|machine| ids.contains(&machine.system_id));
     let busy = |machine: &types::Machine| matches!(status(machine), Status::Releasing | Status::ReleaseFailed);
     Ok(machines.into_iter().filter(busy).map(|machine| machine.system_id).collect())
 }

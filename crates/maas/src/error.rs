@@ -118,6 +118,12 @@ pub enum MaasFailure {
     /// The request would have done more than was meant.
     #[error("{0}")]
     Unsafe(&'static str),
+    /// A list that was asked for by a mark shows what does not bear it, or what nobody can tell: it is not acted on.
+    #[error("the answer shows what was not asked for: {seen}")]
+    NotAsked {
+        /// What it shows, in words.
+        seen: String,
+    },
     /// The answer is not what MAAS answers to this call.
     #[error("MAAS's answer cannot be understood: {0}")]
     Undecodable(String),
@@ -166,6 +172,7 @@ impl MaasError {
             | MaasFailure::AddressUnfit { .. }
             | MaasFailure::Exhausted(_)
             | MaasFailure::Collided
+            | MaasFailure::NotAsked { .. }
             | MaasFailure::Unsafe(_) => false,
         }
     }
@@ -196,6 +203,7 @@ impl Explain for MaasError {
             MaasFailure::Collided => "maas_collision",
             MaasFailure::Internal => "maas_internal_error",
             MaasFailure::Unsafe(_) => "maas_call_unsafe",
+            MaasFailure::NotAsked { .. } => "maas_list_not_believed",
             MaasFailure::Undecodable(_) => "maas_answer_not_understood",
         }
     }
@@ -205,7 +213,7 @@ impl Explain for MaasError {
             MaasFailure::Http(error) => error.fault(),
             MaasFailure::Trust(error) => error.fault(),
             MaasFailure::Busy | MaasFailure::Unsafe(_) => Fault::Ferrogate,
-            MaasFailure::Intercepted { .. } => Fault::Network,
+            MaasFailure::Intercepted { .. } | MaasFailure::NotAsked { .. } => Fault::Network,
             MaasFailure::NotMaas { .. }
             | MaasFailure::WrongPath { .. }
             | MaasFailure::KeyRefused
@@ -239,6 +247,7 @@ impl Explain for MaasError {
             | MaasFailure::NotFound
             | MaasFailure::Invalid(_)
             | MaasFailure::AddressUnfit { .. }
+            | MaasFailure::NotAsked { .. }
             | MaasFailure::Unsafe(_) => Retry::No,
             MaasFailure::Busy
             | MaasFailure::NoneFree

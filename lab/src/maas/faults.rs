@@ -67,6 +67,8 @@ pub enum Fault {
     DropAfter,
     /// Somebody else was faster: 409 as allocate answers it; nothing happens.
     Conflict,
+    /// Something in between drops this parameter of the query, so that a list is not filtered by it.
+    DropsFilter(String),
     /// This status and plain text; nothing happens.
     Status(u16, String),
 }

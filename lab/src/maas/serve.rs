@@ -182,11 +182,13 @@ impl Inner {
             self.perform(effects);
             return Ok(answer.into_response());
         }
-        let request = Request::read(&parts, &bytes);
+        let mut request = Request::read(&parts, &bytes);
         let mut call = self.note_arrival(&request);
         let fault = self.faults.decide(&request.method, &request.path, request.op.as_deref());
-        if matches!(fault, Some(Fault::DropBefore)) {
-            return Err(Broken);
+        match &fault {
+            Some(Fault::DropBefore) => return Err(Broken),
+            Some(Fault::DropsFilter(parameter)) => request.query.retain(|(name, _)| name != parameter),
+            _ => {}
         }
         if let Some(answer) = fault.as_ref().and_then(faulty_answer) {
             return Ok(self.note_answer(&mut call, answer));
@@ -262,6 +264,6 @@ fn faulty_answer(fault: &Fault) -> Option<Answer> {
             StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             text.clone(),
         )),
-        Fault::Slow(_) | Fault::DropBefore | Fault::DropAfter => None,
+        Fault::Slow(_) | Fault::DropBefore | Fault::DropAfter | Fault::DropsFilter(_) => None,
     }
 }

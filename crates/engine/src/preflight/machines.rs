@@ -4,6 +4,7 @@ use super::{Check, GATEWAY_GOOD_DISK_GIB, site::Place};
 use crate::{
     mark, observe,
     observed::Machine,
+    ownership,
     plan::fit::{self, GIB},
 };
 use ferrogate_maas::{MaasError, MachineFilter, types};
@@ -35,11 +36,12 @@ pub(super) fn hint(error: &MaasError) -> String {
 async fn choose(place: &Place<'_>) -> Result<(Vec<Chosen>, Vec<usize>, Vec<types::Machine>), MaasError> {
     let mut free =
         place.maas.machines(&MachineFilter { status: Some("ready".into()), ..MachineFilter::default() }).await?;
-    free.retain(|machine| !machine.locked);
+    // Whatever the list shows: only what is free can be had.
+    free.retain(|machine| machine.status == types::MachineStatus::Ready && !machine.locked);
     // As MAAS hands them out: the smallest that fits.
     free.sort_by_key(|machine| (machine.cpu_count, machine.memory, machine.hostname.clone()));
     let held = match place.cluster {
-        Some(cluster) => place.maas.machines(&MachineFilter::agent(mark::agent_name(&cluster))).await?,
+        Some(cluster) => ownership::machines_of(place.maas, &cluster).await?,
         None => Vec::new(),
     };
     let pools: Vec<&PoolSpec> = place.spec.pools().collect();

@@ -276,6 +276,9 @@ async fn a_machine_noted_as_another_clusters_is_not_given_back_whatever_the_list
     let machine = world.client.allocate(&listed).await.unwrap();
     world.client.set_owner_data(&machine.system_id, [(mark::CLUSTER, "cls_another")]).await.unwrap();
     world.desired.absent = true;
-    world.converge(&world.engine(), &mut Memory::default()).await;
+    let pass = world.engine().pass(&world.desired, &mut Memory::default()).await;
+    let ferrogate_engine::Outcome::Blocked { cause, hint } = pass.outcome else { panic!("{pass:?}") };
+    assert!(cause.contains(&machine.hostname) && cause.contains("is noted as of cls_another"), "{cause}");
+    assert!(hint.unwrap().contains("agent_name"));
     assert_eq!(world.maas.machine(&machine.hostname).unwrap().status, "Allocated");
 }

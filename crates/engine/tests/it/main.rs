@@ -16,5 +16,6 @@ mod releases;
 mod repair;
 mod scale;
 mod site;
+mod unfiltered;
 mod virtual_address;
 mod world;

@@ -50,6 +50,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         Fault::DropBefore,
         Fault::DropAfter,
         Fault::Conflict,
+        Fault::DropsFilter("agent_name".into()),
         Fault::Slow(Duration::from_secs(20)),
         Fault::Slow(Duration::from_secs(90)),
         Fault::Status(500, "internal".into()),

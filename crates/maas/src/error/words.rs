@@ -62,6 +62,12 @@ pub(super) fn hint(error: &MaasError) -> Option<String> {
         MaasFailure::Exhausted(_) => {
             "release addresses in MAAS, shrink its reserved ranges, or use another subnet".into()
         }
+        MaasFailure::NotAsked { .. } => {
+            "nothing was done. Where the machines are somebody else's: have the proxy or load balancer in front of MAAS, and \
+             MAAS's version, checked, because the filter `agent_name` of the list of machines is dropped. Where they are this \
+             cluster's and somebody removed their owner data: write `ferrogate-cluster` back, or release them in MAAS"
+                .into()
+        }
         MaasFailure::Unavailable(_) => "check that MAAS's region service runs".into(),
         MaasFailure::Internal => "look into the log of MAAS's region service".into(),
         MaasFailure::Busy

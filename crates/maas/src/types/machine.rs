@@ -145,6 +145,9 @@ pub struct Machine {
     /// The user who allocated it.
     #[serde(default)]
     pub owner: Option<String>,
+    /// The mark it was allocated with, where a version of MAAS shows it; 3.x lists by it and never shows it.
+    #[serde(default)]
+    pub agent_name: Option<String>,
     /// Marks readable for people, kept while the machine is allocated.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub owner_data: BTreeMap<String, String>,
