@@ -5,7 +5,7 @@ use crate::exit::{Failure, Result};
 use crate::output::{self, Format};
 use crate::{follow, print};
 use clap::{Args, Subcommand};
-use ferrogate_api::{CheckStatus, ClusterCreate, ClusterDelete, ClusterPlan, ClusterUpdate};
+use ferrogate_api::{CheckStatus, ClusterCreate, ClusterDelete, ClusterPlan, ClusterUpdate, GatewayForceDelete};
 use ferrogate_model::Name;
 use ferrogate_model::cluster::{ClusterSpec, PoolSpec, control_plane_name};
 use std::path::{Path, PathBuf};
@@ -65,7 +65,13 @@ pub(crate) enum DeleteCommand {
     /// Delete a cluster and give its machines back
     Cluster(DeleteArgs),
     /// Delete a gateway and give its machines back; refused while clusters run behind it
-    Gateway(DeleteArgs),
+    Gateway {
+        #[command(flatten)]
+        args: DeleteArgs,
+        /// End a deletion that is stuck, whatever is left behind in MAAS; that is recorded (`get orphans`)
+        #[arg(long)]
+        force: bool,
+    },
     /// Delete a cloud account; refused while clusters use it
     Account(DeleteArgs),
 }
@@ -249,8 +255,8 @@ pub(crate) async fn scale(plane: &PlaneArgs, command: &ScaleCommand) -> Result<(
     output::one(&client.cluster(name).await?, Format::Table, true)
 }
 
-/// Dangerous verbs ask for the name.
-fn confirm(what: &str, name: &str, yes: bool) -> Result<()> {
+/// Dangerous verbs ask for the name; `what_it_does` is a sentence.
+fn confirm(what_it_does: &str, what: &str, name: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
@@ -259,7 +265,7 @@ fn confirm(what: &str, name: &str, yes: bool) -> Result<()> {
         return Err(Failure::usage(format!("deleting {what} {name} wants to be confirmed and nobody can be asked"))
             .with_hint("give --yes"));
     }
-    term.write_str(&format!("This gives back every machine of {what} {name}. Type its name to go on: "))?;
+    term.write_str(&format!("{what_it_does} Type its name to go on: "))?;
     if term.read_line()?.trim() != name {
         return Err(Failure::failed("the name was not repeated; nothing was deleted"));
     }
@@ -271,15 +277,18 @@ pub(crate) async fn delete(plane: &PlaneArgs, command: &DeleteCommand) -> Result
     let (operation, args, what) = match command {
         DeleteCommand::Cluster(args) => {
             let cluster = client.cluster(&args.name).await?;
-            confirm("cluster", cluster.name.as_str(), args.yes)?;
+            let what_it_does = format!("This gives back every machine of cluster {}.", cluster.name);
+            confirm(&what_it_does, "cluster", cluster.name.as_str(), args.yes)?;
             let request = ClusterDelete { confirm_name: cluster.name.to_string() };
             (client.delete_cluster(&args.name, &request).await?.operation, args, "cluster")
         }
-        DeleteCommand::Gateway(args) => {
+        DeleteCommand::Gateway { args, force: false } => {
             let gateway = client.gateway(&args.name).await?;
-            confirm("gateway", gateway.name.as_str(), args.yes)?;
+            let what_it_does = format!("This gives back every machine of gateway {}.", gateway.name);
+            confirm(&what_it_does, "gateway", gateway.name.as_str(), args.yes)?;
             (client.delete_gateway(&args.name).await?, args, "gateway")
         }
+        DeleteCommand::Gateway { args, force: true } => return force_delete(&client, args).await,
         DeleteCommand::Account(args) => {
             client.delete_account(&args.name).await?;
             print::note(&format!("cloud account {} is deleted", args.name));
@@ -295,5 +304,27 @@ pub(crate) async fn delete(plane: &PlaneArgs, command: &DeleteCommand) -> Result
             args.name, operation.id
         ));
     }
+    Ok(())
+}
+
+/// Ends a gateway whose deletion is stuck. What may be left behind is told before and after.
+async fn force_delete(client: &ferrogate_api::Client, args: &DeleteArgs) -> Result<()> {
+    let gateway = client.gateway(&args.name).await?;
+    let what_it_does = format!(
+        "Gateway {} is {}: {}\nThis ends it although its machines may be held in MAAS still, and nothing of ours will give \
+         them back by itself.",
+        gateway.name, gateway.state, gateway.reason
+    );
+    confirm(&what_it_does, "gateway", gateway.name.as_str(), args.yes)?;
+    let request = GatewayForceDelete { confirm_name: gateway.name.to_string() };
+    let operation = client.force_delete_gateway(&args.name, &request).await?;
+    if args.wait {
+        follow::operation(client, operation.id, minutes(args.timeout)).await?;
+    }
+    print::note(&format!(
+        "gateway {} is ended by force; `ferrogate get orphans` lists what may be left behind, `ferrogate doctor leaks` finds \
+         and releases it",
+        gateway.name
+    ));
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure, Result};
 use crate::output::{self, Format, Row};
 use crate::print;
 use clap::Args;
-use ferrogate_api::{Account, ApiError, Client, Cluster, Gateway, Operation};
+use ferrogate_api::{Account, ApiError, Client, Cluster, Gateway, Operation, Orphan};
 use ferrogate_model::OperationId;
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ pub(crate) enum Kind {
     /// Cloud accounts.
     #[value(alias = "account", alias = "acct")]
     Accounts,
+    /// What may have been left behind in a MAAS by gateways that were deleted by force.
+    #[value(alias = "orphan")]
+    Orphans,
     /// Clusters.
     #[value(alias = "cluster", alias = "cl")]
     Clusters,
@@ -104,6 +107,7 @@ async fn follow_events(client: &Client, args: &GetArgs) -> Result<()> {
 enum Snapshot {
     Gateways(Vec<Gateway>),
     Accounts(Vec<Account>),
+    Orphans(Vec<Orphan>),
     Clusters(Vec<Cluster>),
     Machines(Vec<ferrogate_api::Machine>),
     Operations(Vec<Operation>),
@@ -117,6 +121,19 @@ impl Snapshot {
             (Kind::Gateways, Some(name)) => Self::Gateways(vec![client.gateway(name).await?]),
             (Kind::Accounts, None) => Self::Accounts(client.all_accounts().await?),
             (Kind::Accounts, Some(name)) => Self::Accounts(vec![client.account(name).await?]),
+            (Kind::Orphans, name) => {
+                let mut orphans = client.all_orphans().await?;
+                if let Some(name) = name {
+                    let is_it = |text: &str| text == name;
+                    orphans.retain(|orphan| {
+                        is_it(&orphan.name) || is_it(&orphan.hostname) || is_it(&orphan.id.to_string())
+                    });
+                    if orphans.is_empty() {
+                        return Err(Failure::new(Exit::NotFound, format!("nothing called `{name}` is on record")));
+                    }
+                }
+                Self::Orphans(orphans)
+            }
             (Kind::Clusters, None) => Self::Clusters(client.all_clusters().await?),
             (Kind::Clusters, Some(name)) => Self::Clusters(vec![client.cluster(name).await?]),
             (Kind::Machines, None) => Self::Machines(client.all_machines().await?),
@@ -153,6 +170,7 @@ impl Snapshot {
         match self {
             Self::Gateways(items) => Self::print_list(items, "gateways", format, headers),
             Self::Accounts(items) => Self::print_list(items, "cloud accounts", format, headers),
+            Self::Orphans(items) => Self::print_list(items, "orphans", format, headers),
             Self::Clusters(items) => Self::print_list(items, "clusters", format, headers),
             Self::Machines(items) => Self::print_list(items, "machines", format, headers),
             Self::Operations(items) => Self::print_list(items, "operations", format, headers),
@@ -177,6 +195,7 @@ impl Snapshot {
                 output::json(&still)
             }
             Self::Accounts(items) => output::json(items),
+            Self::Orphans(items) => output::json(items),
             Self::Clusters(items) => output::json(items),
             Self::Machines(items) => output::json(items),
             Self::Operations(items) => output::json(items),
@@ -200,7 +219,7 @@ pub(crate) async fn describe(plane: &PlaneArgs, args: &DescribeArgs) -> Result<(
         Kind::Accounts => describe_account(&client, name).await,
         Kind::Clusters => describe_cluster(&client, name).await,
         Kind::Operations => describe_operation(&client, name).await,
-        Kind::Machines | Kind::Events => {
+        Kind::Machines | Kind::Events | Kind::Orphans => {
             Snapshot::fetch(&client, args.kind, Some(name)).await?.print(args.output, true)
         }
     }

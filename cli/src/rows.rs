@@ -1,7 +1,7 @@
 //! How each thing looks as a row.
 
 use crate::output::{Row, age};
-use ferrogate_api::{Account, Cluster, Event, Gateway, GatewayNode, Machine, Operation, PairingCode};
+use ferrogate_api::{Account, Cluster, Event, Gateway, GatewayNode, Machine, Operation, Orphan, PairingCode};
 use ferrogate_model::{Clock, SystemClock, Timestamp};
 
 fn ago(at: Timestamp) -> String {
@@ -83,6 +83,29 @@ impl Row for Account {
 
     fn name(&self) -> String {
         self.name.to_string()
+    }
+}
+
+impl Row for Orphan {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "maas name", "host name", "gateway", "cluster id", "maas", "recorded by", "age", "reason"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.name.clone(),
+            or_dash(&self.hostname),
+            self.gateway.to_string(),
+            self.cluster_id.to_string(),
+            self.maas_endpoint.clone(),
+            self.recorded_by.clone(),
+            ago(self.recorded_at),
+            self.reason.clone(),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.id.to_string()
     }
 }
 

@@ -184,6 +184,18 @@ impl Maas {
         Some(format!("{}:{}:{}", key.consumer, key.token, key.secret.expose_secret()).into())
     }
 
+    /// Makes a new API key for a user and takes every older one away, as somebody who rotates keys does.
+    pub fn rotate_api_key(&self, user: &str) -> Option<SecretString> {
+        let mut state = self.inner.state();
+        let id = state.users.iter().find(|known| known.name == user)?.id;
+        let fresh = state::new_key();
+        let text = format!("{}:{}:{}", fresh.consumer, fresh.token, fresh.secret.expose_secret());
+        state.keys.retain(|key| key.user != id);
+        let (consumer, token, secret) = (fresh.consumer, fresh.token, fresh.secret);
+        state.keys.push(state::Key { user: id, name: "rotated".into(), consumer, token, secret });
+        Some(text.into())
+    }
+
     /// What is made to go wrong.
     #[must_use]
     pub fn faults(&self) -> &Faults {

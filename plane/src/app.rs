@@ -14,6 +14,7 @@ pub(crate) mod maas;
 pub(crate) mod machines;
 pub(crate) mod nodes;
 pub(crate) mod operations;
+pub(crate) mod orphans;
 pub(crate) mod pairing;
 pub(crate) mod plan;
 pub(crate) mod proxy;

@@ -192,3 +192,32 @@ pub struct ClusterAccepted {
     /// The operation to follow.
     pub operation: Operation,
 }
+
+/// Asks which clusters the plane knows, whosever they are: what bears the mark of one that it does not know may be a leak.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterLookup {
+    /// Ids, as marks in MAAS have them; at most 500.
+    pub clusters: Vec<ClusterId>,
+}
+
+/// What the plane knows of a cluster's id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KnownCluster {
+    /// The id.
+    pub id: ClusterId,
+    /// How it is.
+    pub known: Known,
+}
+
+/// Whether the plane knows a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
+    /// It exists: nothing of it is a leak. It may be another tenant's.
+    Exists,
+    /// It existed, and is deleted.
+    Deleted,
+    /// The plane has never heard of it, or has forgotten it.
+    Unknown,
+}

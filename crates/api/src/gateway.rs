@@ -1,7 +1,7 @@
 //! Gateways and their nodes.
 
 use ferrogate_model::state::{GatewayHealth, GatewayState};
-use ferrogate_model::{AccountId, ClusterId, GatewayId, Name, NodeId, Timestamp};
+use ferrogate_model::{AccountId, ClusterId, GatewayId, Name, NodeId, OrphanId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -71,4 +71,49 @@ pub struct GatewayNode {
     pub streams: u32,
     /// Dials its allow-list refused since it started.
     pub refused_dials: u64,
+}
+
+/// Ends a gateway whose deletion is stuck, whatever is left behind in MAAS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayForceDelete {
+    /// The gateway's name once more.
+    pub confirm_name: String,
+}
+
+/// What kind of thing in MAAS an orphan is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OrphanKind {
+    /// A machine.
+    Machine,
+    /// A DNS name, with the address that was reserved for it.
+    DnsName,
+}
+
+/// Something that may have been left behind in a MAAS when a gateway was deleted by force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Orphan {
+    /// Id.
+    pub id: OrphanId,
+    /// What kind of thing it is.
+    pub kind: OrphanKind,
+    /// What MAAS calls it: a machine's system id, a whole DNS name.
+    pub name: String,
+    /// A machine's host name; otherwise empty.
+    pub hostname: String,
+    /// Address of the MAAS it is in.
+    pub maas_endpoint: String,
+    /// The gateway that is gone.
+    pub gateway_id: GatewayId,
+    /// What it was called.
+    pub gateway: Name,
+    /// The cluster that the mark on it names.
+    pub cluster_id: ClusterId,
+    /// Why it may be there still.
+    pub reason: String,
+    /// Who forced the deletion.
+    pub recorded_by: String,
+    /// When.
+    pub recorded_at: Timestamp,
 }

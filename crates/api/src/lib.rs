@@ -29,11 +29,11 @@ pub use auth::{
 };
 pub use client::{ApiError, Client, ClientOptions, EventStream};
 pub use cluster::{
-    Check, CheckStatus, Cluster, ClusterAccepted, ClusterCreate, ClusterDelete, ClusterPlan, ClusterUpdate,
-    KubeconfigCreate, KubeconfigCreated, Machine, PlannedMachine,
+    Check, CheckStatus, Cluster, ClusterAccepted, ClusterCreate, ClusterDelete, ClusterLookup, ClusterPlan,
+    ClusterUpdate, KubeconfigCreate, KubeconfigCreated, Known, KnownCluster, Machine, PlannedMachine,
 };
 pub use event::{Event, SubjectKind};
-pub use gateway::{Gateway, GatewayNode};
+pub use gateway::{Gateway, GatewayForceDelete, GatewayNode, Orphan, OrphanKind};
 pub use install::{EnrolmentTokenCreate, EnrolmentTokenCreated, InstallProgress, InstallStatus};
 pub use operation::{Operation, OperationKind, Step};
 pub use page::{Page, PageQuery};

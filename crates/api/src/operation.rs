@@ -14,6 +14,8 @@ pub enum OperationKind {
     InstallGateway,
     /// A gateway is deleted.
     DeleteGateway,
+    /// A gateway is deleted whatever becomes of its machines.
+    ForceDeleteGateway,
     /// A cluster is created.
     CreateCluster,
     /// A cluster is changed.
@@ -24,8 +26,14 @@ pub enum OperationKind {
 
 impl OperationKind {
     /// Every kind.
-    pub const ALL: &'static [Self] =
-        &[Self::InstallGateway, Self::DeleteGateway, Self::CreateCluster, Self::UpdateCluster, Self::DeleteCluster];
+    pub const ALL: &'static [Self] = &[
+        Self::InstallGateway,
+        Self::DeleteGateway,
+        Self::ForceDeleteGateway,
+        Self::CreateCluster,
+        Self::UpdateCluster,
+        Self::DeleteCluster,
+    ];
 
     /// The word on the wire and in the store.
     #[must_use]
@@ -33,6 +41,7 @@ impl OperationKind {
         match self {
             Self::InstallGateway => "install_gateway",
             Self::DeleteGateway => "delete_gateway",
+            Self::ForceDeleteGateway => "force_delete_gateway",
             Self::CreateCluster => "create_cluster",
             Self::UpdateCluster => "update_cluster",
             Self::DeleteCluster => "delete_cluster",

@@ -137,6 +137,8 @@ ids! {
     OperationId = "op", "operation";
     /// An event.
     EventId = "ev", "event";
+    /// The record of something that may have been left behind in a MAAS.
+    OrphanId = "orph", "orphan";
 }
 
 /// A machine's id in MAAS (`system_id`), such as `4y3hb3`. MAAS makes it; we never do.

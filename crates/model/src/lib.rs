@@ -18,7 +18,7 @@ pub mod state;
 pub use clock::{Clock, SystemClock};
 pub use fault::{Explain, Fault, Retry};
 pub use id::{
-    AccountId, ClusterId, EnrolmentId, EventId, GatewayId, NodeId, OperationId, PairingCodeId, SessionId, SystemId,
+    AccountId, ClusterId, EnrolmentId, EventId, GatewayId, NodeId, OperationId, OrphanId, PairingCodeId, SessionId, SystemId,
     TenantId, TokenId, UserId,
 };
 pub use name::Name;

@@ -60,11 +60,21 @@ states! {
         /// A release is being applied.
         Updating = "Updating" => [Running, Failed, Deleting];
         /// Its machines are being given back.
-        Deleting = "Deleting" => [Deleted, Failed];
+        Deleting = "Deleting" => [Deleted, DeletionStuck];
+        /// Its machines could not be given back, or nobody knows whether they were: a person must look, or force it.
+        DeletionStuck = "DeletionStuck" => [Deleting, Deleted];
         /// Gone; kept for the record.
         Deleted = "Deleted" => [];
         /// Stopped with a cause that a person must remove.
         Failed = "Failed" => [Provisioning, Running, Deleting];
+    }
+}
+
+impl GatewayState {
+    /// Whether it is on its way out, or gone: nothing new may begin on it.
+    #[must_use]
+    pub const fn is_ending(self) -> bool {
+        matches!(self, Self::Deleting | Self::DeletionStuck | Self::Deleted)
     }
 }
 

@@ -67,10 +67,7 @@ impl GatewayDoor {
                     return Ok(status);
                 }
                 Ok(status)
-                    if matches!(
-                        status.state,
-                        GatewayState::Failed | GatewayState::Deleting | GatewayState::Deleted
-                    ) =>
+                    if status.state == GatewayState::Failed || status.state.is_ending() =>
                 {
                     return Err(InstallError::Blocked {
                         cause: format!("the plane calls the gateway {}: {}", status.state, status.reason),

@@ -7,13 +7,13 @@ use crate::{
     failure::{Failure, Outcome},
 };
 use ferrogate_api::{
-    Cluster, ClusterAccepted, ClusterCreate, ClusterDelete, ClusterPlan, ClusterUpdate, OperationKind, Page, PageQuery,
-    Role,
+    Cluster, ClusterAccepted, ClusterCreate, ClusterDelete, ClusterLookup, ClusterPlan, ClusterUpdate, Known,
+    KnownCluster, OperationKind, Page, PageQuery, Role,
 };
 use ferrogate_model::{
     ClusterId, Name, Timestamp,
     cluster::ClusterSpec,
-    state::{ClusterState, GatewayState, MachineState, OperationState, Severity},
+    state::{ClusterState, MachineState, OperationState, Severity},
 };
 use ferrogate_store::{
     Subject, accounts,
@@ -91,7 +91,7 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: ClusterC
     let mut tx = context.store.begin().await?;
     let gateway = gateways::get(&mut tx, account.gateway).await?;
     let gateway = gateway.ok_or_else(|| Failure::internal(format!("account {} has no gateway", account.id)))?;
-    if matches!(gateway.state, GatewayState::Deleting | GatewayState::Deleted) {
+    if gateway.state.is_ending() {
         return Err(Failure::conflict("gateway_going", format!("gateway `{}` is being deleted", gateway.name)));
     }
     let cluster = Record {
@@ -210,6 +210,26 @@ fn unchangeable(old: &ClusterSpec, new: &ClusterSpec) -> Outcome<()> {
     let failure = Failure::invalid("unchangeable", "these parts of a cluster cannot change")
         .hint("create a new cluster with them, or a new worker pool");
     Err(found.into_iter().fold(failure, |failure, field| failure.item(field, "cannot change", None)))
+}
+
+/// How many clusters may be asked about at once.
+const MAX_LOOKUP: usize = 500;
+
+/// Which clusters the plane knows, whosever they are. Who asks has read the ids in a MAAS, and learns no more than that.
+pub(crate) async fn lookup(context: &Context, request: &ClusterLookup) -> Outcome<Page<KnownCluster>> {
+    if request.clusters.len() > MAX_LOOKUP {
+        return Err(Failure::invalid("too_many_clusters", format!("at most {MAX_LOOKUP} clusters are looked up at once")));
+    }
+    let mut items = Vec::with_capacity(request.clusters.len());
+    for &id in &request.clusters {
+        let known = match clusters::is_deleted(&context.store, id).await? {
+            Some(false) => Known::Exists,
+            Some(true) => Known::Deleted,
+            None => Known::Unknown,
+        };
+        items.push(KnownCluster { id, known });
+    }
+    Ok(wire::whole(items))
 }
 
 /// Begins to delete a cluster whose name was confirmed.

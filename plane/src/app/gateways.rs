@@ -7,7 +7,7 @@ use crate::{
     failure::{Failure, Outcome},
     roll::{Roll, is_elsewhere},
 };
-use ferrogate_api::{Gateway, GatewayNode, Operation, OperationKind, Page, PageQuery};
+use ferrogate_api::{Gateway, GatewayForceDelete, GatewayNode, Operation, OperationKind, Page, PageQuery};
 use ferrogate_model::{
     Name,
     state::{GatewayHealth, GatewayState, OperationState, Severity},
@@ -79,6 +79,40 @@ pub(crate) async fn delete(context: &Context, who: &Principal, gateway: &str) ->
     let operation = operations::new(who.tenant, OperationKind::DeleteGateway, gateway.id, &who.user, now);
     ferrogate_store::operations::insert(&mut tx, &operation).await?;
     let event = events::new(who.tenant, gateway.id, Severity::Info, "DeletionRequested", reason, now);
+    ferrogate_store::events::append_in(&mut tx, &[event]).await?;
+    tx.commit().await?;
+    context.events_added();
+    context.nudge();
+    operations::with_steps(context, operation).await
+}
+
+/// Ends a gateway whose deletion is stuck, whatever is left behind; its name was given once more.
+pub(crate) async fn force_delete(
+    context: &Context,
+    who: &Principal,
+    gateway: &str,
+    request: &GatewayForceDelete,
+) -> Outcome<Operation> {
+    let gateway = find(context, who, gateway).await?;
+    if request.confirm_name != gateway.name.as_str() {
+        let detail = format!("`{}` is not the name of this gateway", request.confirm_name.escape_debug());
+        return Err(Failure::invalid("name_not_confirmed", detail)
+            .hint("write the gateway's own name as `confirm_name`"));
+    }
+    if gateway.state != GatewayState::DeletionStuck {
+        let detail = format!("gateway `{}` is {}; only a deletion that is stuck is forced", gateway.name, gateway.state);
+        return Err(Failure::conflict("deletion_not_stuck", detail).hint(
+            "ask for the ordinary deletion first; it says that it is stuck when the gateway has been away for a while",
+        ));
+    }
+    let now = context.now();
+    let reason = format!("{} forced the deletion", who.email);
+    let mut tx = context.store.begin().await?;
+    let (from, to) = (GatewayState::DeletionStuck, GatewayState::Deleting);
+    gateways::transition(&mut tx, gateway.id, from, to, &reason, now).await?;
+    let operation = operations::new(who.tenant, OperationKind::ForceDeleteGateway, gateway.id, &who.user, now);
+    ferrogate_store::operations::insert(&mut tx, &operation).await?;
+    let event = events::new(who.tenant, gateway.id, Severity::Warning, "DeletionForced", reason, now);
     ferrogate_store::events::append_in(&mut tx, &[event]).await?;
     tx.commit().await?;
     context.events_added();

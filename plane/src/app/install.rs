@@ -49,7 +49,7 @@ pub(crate) async fn enrolment_token(
     request: EnrolmentTokenCreate,
 ) -> Outcome<EnrolmentTokenCreated> {
     let gateway = record(context, who).await?;
-    if matches!(gateway.state, GatewayState::Deleting | GatewayState::Deleted) {
+    if gateway.state.is_ending() {
         return Err(Failure::conflict("gateway_going", "the gateway is being deleted"));
     }
     // The installer's token outlives the installation, so that lost machines can be built anew. While none is missing it

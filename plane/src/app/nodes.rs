@@ -66,7 +66,7 @@ impl Authenticator for Registry {
             return Err(EnrolRefused::WrongNode);
         }
         let gateway = gateways::get(&mut tx, token.gateway).await.map_err(refused)?;
-        if gateway.is_none_or(|gateway| matches!(gateway.state, GatewayState::Deleting | GatewayState::Deleted)) {
+        if gateway.is_none_or(|gateway| gateway.state.is_ending()) {
             return Err(EnrolRefused::GatewayGone);
         }
         let node = GatewayNode {

@@ -11,8 +11,8 @@ use crate::{
 };
 use axum::{Json, extract::Path};
 use ferrogate_api::{
-    Cluster, ClusterAccepted, ClusterCreate, ClusterDelete, ClusterPlan, ClusterUpdate, KubeconfigCreate,
-    KubeconfigCreated, Machine, PageQuery,
+    Cluster, ClusterAccepted, ClusterCreate, ClusterDelete, ClusterLookup, ClusterPlan, ClusterUpdate, KnownCluster,
+    KubeconfigCreate, KubeconfigCreated, Machine, PageQuery,
 };
 use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -21,6 +21,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
     OpenApiRouter::new()
         .routes(routes!(list_clusters, create_cluster))
         .routes(routes!(plan_cluster))
+        .routes(routes!(lookup_clusters))
         .routes(routes!(read_cluster, update_cluster, delete_cluster))
         .routes(routes!(list_cluster_machines))
         .routes(routes!(create_kubeconfig))
@@ -61,6 +62,17 @@ async fn plan_cluster(
     Body(request): Body<ClusterCreate>,
 ) -> Outcome<Json<ClusterPlan>> {
     Ok(Json(clusters::plan(&ctx, &who, request).await?))
+}
+
+/// Tells which of these clusters the plane knows, whosever they are. What bears the mark of one that exists is no leak.
+#[utoipa::path(post, path = "/api/v1/clusters/lookup", tag = "clusters", request_body = ClusterLookup,
+    responses((status = 200, description = "What the plane knows", body = Page<KnownCluster>)))]
+async fn lookup_clusters(
+    ctx: super::State,
+    _who: Principal,
+    Body(request): Body<ClusterLookup>,
+) -> Outcome<Json<Page<KnownCluster>>> {
+    Ok(Json(clusters::lookup(&ctx, &request).await?))
 }
 
 /// Shows a cluster.

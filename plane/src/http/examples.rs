@@ -138,6 +138,14 @@ fn sites(all: &mut Examples) {
         json!({"id": id("gwn"), "name": "node02", "connected": true, "key_fingerprint": format!("sha256:{}", "00".repeat(32)),
             "version": "0.1.0", "registered_at": AT, "last_seen_at": AT, "carriers": 2, "streams": 3, "refused_dials": 0}),
     );
+    all.put::<api::GatewayForceDelete>("GatewayForceDelete", json!({"confirm_name": "maas-pcg-1"}));
+    all.put::<api::Orphan>(
+        "Orphan",
+        json!({"id": id("orph"), "kind": "machine", "name": "4y3hb3", "hostname": "node03",
+            "maas_endpoint": "http://10.11.12.13:5240/MAAS", "gateway_id": id("gw"), "gateway": "maas-pcg-1",
+            "cluster_id": id("cls"), "reason": "node03 was not given back, because no node of the gateway is connected",
+            "recorded_by": "admin@example.com", "recorded_at": AT}),
+    );
     all.put::<api::Account>(
         "Account",
         json!({"id": id("acct"), "name": "maas-pcg-1", "gateway_id": id("gw"), "gateway": "maas-pcg-1",
@@ -163,6 +171,8 @@ fn clusters(all: &mut Examples) {
         "workers": [{"name": "workers", "count": 2, "resource_pool": "default", "min_cpu": 4}]});
     all.put::<api::ClusterCreate>("ClusterCreate", json!({"name": "web", "account": "maas-pcg-1", "spec": spec}));
     all.put::<api::ClusterUpdate>("ClusterUpdate", json!({"spec": spec, "if_generation": 1}));
+    all.put::<api::ClusterLookup>("ClusterLookup", json!({"clusters": [id("cls")]}));
+    all.put::<api::KnownCluster>("KnownCluster", json!({"id": id("cls"), "known": "exists"}));
     all.put::<api::ClusterDelete>("ClusterDelete", json!({"confirm_name": "web"}));
     all.put::<api::Cluster>(
         "Cluster",

@@ -57,7 +57,7 @@ impl Gateways {
         let Some(gateway) = gateways::get(&ground.store, id).await?.filter(|gateway| gateway.deleted.is_none()) else {
             return Ok(Done::new(LOOK_EVERY, "it is gone"));
         };
-        if gateway.state == GatewayState::Deleting {
+        if matches!(gateway.state, GatewayState::Deleting | GatewayState::DeletionStuck) {
             return Box::pin(deletion::step(ground, &gateway)).await;
         }
         let presence = Presence::read(ground, &gateway).await?;

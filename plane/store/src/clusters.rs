@@ -180,6 +180,15 @@ pub async fn get(db: impl Into<Db<'_>>, id: ClusterId) -> Result<Option<Cluster>
     rows.first().map(|row| read(&db, row)).transpose()
 }
 
+/// Whether a cluster is deleted, whosever it is; `None` for one that is not known. Opens no secret.
+///
+/// # Errors
+/// What the database said.
+pub async fn is_deleted(db: impl Into<Db<'_>>, id: ClusterId) -> Result<Option<bool>, StoreError> {
+    let sql = "SELECT id, deleted FROM clusters WHERE id = $1";
+    db.into().read_one(TABLE, sql, args![id], |row| Ok(row.opt_time("deleted")?.is_some())).await
+}
+
 /// One cluster of a tenant, deleted or not.
 ///
 /// # Errors

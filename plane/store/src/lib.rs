@@ -17,6 +17,7 @@ pub mod gateways;
 pub mod leases;
 pub mod machines;
 pub mod operations;
+pub mod orphans;
 pub mod pairing_codes;
 pub mod seal;
 pub mod sessions;

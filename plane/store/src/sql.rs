@@ -6,8 +6,8 @@ use crate::{
     hash::SecretHash,
 };
 use ferrogate_model::{
-    AccountId, ClusterId, EnrolmentId, EventId, GatewayId, Name, NodeId, OperationId, PairingCodeId, SessionId,
-    SystemId, TenantId, Timestamp, TokenId, UserId,
+    AccountId, ClusterId, EnrolmentId, EventId, GatewayId, Name, NodeId, OperationId, OrphanId, PairingCodeId,
+    SessionId, SystemId, TenantId, Timestamp, TokenId, UserId,
     state::{ClusterState, GatewayHealth, GatewayState, MachineState, OperationState, Severity},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -392,6 +392,6 @@ macro_rules! texts {
 }
 
 texts! {
-    AccountId, ClusterId, EnrolmentId, EventId, GatewayId, NodeId, OperationId, PairingCodeId, SessionId, TenantId, TokenId,
+    AccountId, ClusterId, EnrolmentId, EventId, GatewayId, NodeId, OperationId, OrphanId, PairingCodeId, SessionId, TenantId, TokenId,
     UserId, SystemId, Name, ClusterState, GatewayHealth, GatewayState, MachineState, OperationState, Severity,
 }

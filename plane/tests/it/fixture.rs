@@ -4,13 +4,14 @@ use crate::plane::TestPlane;
 use ferrogate_api::Identity;
 use ferrogate_engine::materials::ClusterMaterials;
 use ferrogate_model::{
-    AccountId, ClusterId, EventId, GatewayId, NodeId, OperationId, PairingCodeId, SystemId, TenantId, UserId,
+    AccountId, ClusterId, EventId, GatewayId, NodeId, OperationId, OrphanId, PairingCodeId, SystemId, TenantId, UserId,
     cluster::ClusterSpec,
     release::{Architecture, Artifact, DistributionKind, Release},
     state::{ClusterState, GatewayHealth, GatewayState, MachineState, OperationState, Severity},
 };
 use ferrogate_store::{
-    SecretHash, Store, accounts, clusters, events, gateway_nodes, gateways, machines, operations, pairing_codes,
+    SecretHash, Store, accounts, clusters, events, gateway_nodes, gateways, machines, operations, orphans,
+    pairing_codes,
 };
 use secrecy::SecretString;
 use std::net::IpAddr;
@@ -54,6 +55,7 @@ pub(crate) struct Objects {
     pub(crate) account: AccountId,
     pub(crate) cluster: ClusterId,
     pub(crate) operation: OperationId,
+    pub(crate) orphan: OrphanId,
     pub(crate) pairing_code: PairingCodeId,
     pub(crate) event: EventId,
 }
@@ -90,6 +92,7 @@ pub(crate) async fn objects(plane: &TestPlane, admin: &str, site: Site) -> Objec
         account: AccountId::new(),
         cluster: ClusterId::new(),
         operation: OperationId::new(),
+        orphan: OrphanId::new(),
         pairing_code: PairingCodeId::new(),
         event: EventId::new(),
     };
@@ -224,6 +227,21 @@ async fn write_records(store: &Store, all: &Objects, now: ferrogate_model::Times
     };
     operations::insert(store, &operation).await.unwrap();
     operations::set_step(store, all.operation, 1, "machines", OperationState::Running, "", now).await.unwrap();
+    let orphan = orphans::Orphan {
+        id: all.orphan,
+        tenant: all.tenant,
+        gateway: GatewayId::new(),
+        gateway_name: "berlin".parse().unwrap(),
+        cluster: ClusterId::new(),
+        maas_endpoint: "http://10.20.0.2:5240/MAAS".into(),
+        kind: orphans::OrphanKind::Machine,
+        name: "4y3hb3".into(),
+        hostname: "node03".into(),
+        reason: "its gateway was lost".into(),
+        recorded_by: all.user.to_string(),
+        recorded: now,
+    };
+    orphans::insert(store, &orphan).await.unwrap();
     let code = pairing_codes::PairingCode {
         id: all.pairing_code,
         tenant: all.tenant,

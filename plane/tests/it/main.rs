@@ -6,6 +6,7 @@ mod accounts;
 mod artifacts;
 mod events;
 mod fixture;
+mod force;
 mod kubectl;
 mod listener;
 mod pairing;

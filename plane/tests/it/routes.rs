@@ -48,6 +48,7 @@ fn operations(objects: &Objects, token: &str, session: &str) -> Vec<Operation> {
                 .replace("{node}", &objects.node.to_string())
                 .replace("{account}", &objects.account.to_string())
                 .replace("{cluster}", &objects.cluster.to_string())
+                .replace("{orphan}", &objects.orphan.to_string())
                 .replace("{operation}", &objects.operation.to_string())
                 .replace("{pairing_code}", &objects.pairing_code.to_string())
                 .replace("{user}", &objects.user.to_string())

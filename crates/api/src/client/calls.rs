@@ -3,13 +3,13 @@
 use super::{ApiError, Client, segment, to_json};
 use crate::{
     Account, AccountCreate, AccountProperties, AccountUpdate, AuditEntry, Cluster, ClusterAccepted, ClusterCreate,
-    ClusterDelete, ClusterPlan, ClusterUpdate, EnrolmentTokenCreate, EnrolmentTokenCreated, Event, Gateway,
-    GatewayNode, Identity, InstallProgress, InstallStatus, KubeconfigCreate, KubeconfigCreated, Machine, Operation,
-    Page, PageQuery, PairRequest, PairResponse, PairingCode, PairingCodeCreate, PairingCodeCreated, Session,
+    ClusterDelete, ClusterLookup, ClusterPlan, ClusterUpdate, EnrolmentTokenCreate, EnrolmentTokenCreated, Event,
+    Gateway, GatewayForceDelete, GatewayNode, Identity, InstallProgress, InstallStatus, KubeconfigCreate, KubeconfigCreated, KnownCluster, Machine, Operation,
+    Orphan, Page, PageQuery, PairRequest, PairResponse, PairingCode, PairingCodeCreate, PairingCodeCreated, Session,
     SessionCreate, SessionCreated, SetupRequest, Tenant, TenantCreate, Token, TokenCreate, TokenCreated, User,
     UserCreate, UserUpdate, UserUpdated,
 };
-use ferrogate_model::{GatewayId, OperationId, PairingCodeId, TokenId, UserId};
+use ferrogate_model::{GatewayId, OperationId, OrphanId, PairingCodeId, TokenId, UserId};
 use http::Method;
 
 /// The query string of a page.
@@ -66,6 +66,8 @@ lists! {
     gateways, all_gateways: "/gateways" => Gateway;
     /// Cloud accounts.
     accounts, all_accounts: "/accounts" => Account;
+    /// What may have been left behind in a MAAS.
+    orphans, all_orphans: "/orphans" => Orphan;
     /// Clusters.
     clusters, all_clusters: "/clusters" => Cluster;
     /// Machines of all clusters.
@@ -137,6 +139,11 @@ calls! {
     gateway_nodes(gateway: &str) -> Page<GatewayNode> = GET format!("/gateways/{}/nodes", segment(gateway));
     /// Deletes a gateway; refused while clusters run.
     delete_gateway(gateway: &str) -> Operation = DELETE format!("/gateways/{}", segment(gateway));
+    /// Ends a gateway whose deletion is stuck, whatever is left behind.
+    force_delete_gateway(gateway: &str, request: &GatewayForceDelete) -> Operation =
+        POST format!("/gateways/{}/force-delete", segment(gateway)), request;
+    /// Which clusters the plane knows, whosever they are.
+    lookup_clusters(request: &ClusterLookup) -> Page<KnownCluster> = POST "/clusters/lookup", request;
     /// A cloud account, by id or name.
     account(account: &str) -> Account = GET format!("/accounts/{}", segment(account));
     /// Registers a cloud account.
@@ -195,6 +202,14 @@ impl Client {
     /// [`ApiError`].
     pub async fn delete_account(&self, account: &str) -> Result<(), ApiError> {
         self.send_only(Method::DELETE, &format!("/accounts/{}", segment(account)), None).await
+    }
+
+    /// Forgets the record of something that was left behind, because it is released.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn resolve_orphan(&self, id: OrphanId) -> Result<(), ApiError> {
+        self.send_only(Method::DELETE, &format!("/orphans/{id}"), None).await
     }
 
     /// Revokes the key of a gateway node.

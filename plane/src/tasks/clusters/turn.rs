@@ -34,7 +34,9 @@ pub(super) async fn decide(ground: &Ground, cluster: &Cluster, gateway: Option<G
             GatewayState::Pending | GatewayState::Provisioning => {
                 Some(format!("waits until gateway `{name}` has been installed"))
             }
-            GatewayState::Deleting | GatewayState::Deleted => Some(format!("gateway `{name}` is being deleted")),
+            GatewayState::Deleting | GatewayState::DeletionStuck | GatewayState::Deleted => {
+                Some(format!("gateway `{name}` is being deleted"))
+            }
             GatewayState::Failed => Some(format!("gateway `{name}` has failed: {}", gateway.reason)),
         };
         if let Some(reason) = reason {

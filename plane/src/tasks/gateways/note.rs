@@ -1,5 +1,6 @@
 //! What the deletion of a gateway must remember across a restart, kept with the record of the gateway's own cluster.
 
+use super::deletion::Call;
 use crate::tasks::{Ground, TaskError};
 use ferrogate_model::{SystemId, Timestamp};
 use ferrogate_store::clusters::{self, Cluster};
@@ -12,8 +13,8 @@ pub(super) struct Note {
     pub(super) release: Option<Asked>,
     /// Since when no node has been connected, while one is needed.
     pub(super) away_since: Option<Timestamp>,
-    /// An earlier deletion ended because the site was not reached; somebody who asks again knows that.
-    pub(super) gave_up: bool,
+    /// Since when something else has been in the way: what MAAS says, or that it says nothing.
+    pub(super) hindered_since: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +23,8 @@ pub(super) struct Asked {
     pub(super) at: Timestamp,
     /// Which machines.
     pub(super) machines: Vec<Left>,
-    /// Whether MAAS has answered that it does it.
-    pub(super) answered: bool,
+    /// What is known of the call.
+    pub(super) call: Call,
 }
 
 /// A machine that is being given back.

@@ -176,6 +176,22 @@ CREATE TABLE machines (
     PRIMARY KEY (cluster, system_id)
 );
 
+CREATE TABLE orphans (
+    id TEXT PRIMARY KEY NOT NULL,
+    tenant TEXT NOT NULL REFERENCES tenants (id),
+    gateway TEXT NOT NULL,
+    gateway_name TEXT NOT NULL,
+    cluster TEXT NOT NULL,
+    maas_endpoint TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    hostname TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    recorded_by TEXT NOT NULL,
+    recorded BIGINT NOT NULL
+);
+CREATE INDEX orphans_tenant ON orphans (tenant, id);
+
 CREATE TABLE operations (
     id TEXT PRIMARY KEY NOT NULL,
     tenant TEXT NOT NULL REFERENCES tenants (id),

@@ -10,7 +10,7 @@ use ferrogate_model::{
     state::{ClusterState, GatewayState, OperationState, Severity},
 };
 use ferrogate_plane::tasks::{Done, Gateways, Reconciler};
-use ferrogate_store::{accounts, clusters, gateway_nodes, gateways, gateways::Gateway};
+use ferrogate_store::{accounts, clusters, gateway_nodes, gateways, gateways::Gateway, orphans::{self, Orphan, OrphanKind}, Page};
 use secrecy::ExposeSecret;
 use std::{
     sync::{Arc, Weak},
@@ -151,24 +151,138 @@ async fn a_tunnel_that_ends_with_the_machines_is_expected() {
     assert!(last.message.contains("the tunnel ended with them, as it must"), "{}", last.message);
 }
 
+/// Runs for as long as it takes until a person is called.
+async fn until_stuck(stage: &Stage, gateway: GatewayId) -> Gateway {
+    for _ in 0..200 {
+        run(stage, gateway).await;
+        let found = stage.read_gateway(gateway).await;
+        if found.state == GatewayState::DeletionStuck {
+            return found;
+        }
+        assert_eq!(found.state, GatewayState::Deleting);
+        stage.clock.advance(Duration::from_secs(10));
+        tokio::task::yield_now().await;
+    }
+    panic!("never stuck");
+}
+
+/// As the API does it.
+async fn force(stage: &Stage, gateway: GatewayId) -> OperationId {
+    let now = stage.ground.now();
+    let (from, to) = (GatewayState::DeletionStuck, GatewayState::Deleting);
+    gateways::transition(&stage.store, gateway, from, to, "forced", now).await.unwrap();
+    stage.operation("force_delete_gateway", gateway.into()).await
+}
+
+async fn recorded(stage: &Stage) -> Vec<Orphan> {
+    orphans::list(&stage.store, stage.tenant, &Page::default()).await.unwrap().items
+}
+
 #[tokio::test]
-async fn a_release_whose_answer_was_lost_is_believed_only_when_the_gateway_stays_away() {
+async fn a_release_whose_answer_was_lost_is_not_believed_and_calls_a_person() {
     let stage = Stage::new().await;
     let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let nodes = gateway_nodes::list(&stage.store, gateway.id).await.unwrap();
+    let gate = TunnelRunsOnTheMachines { stage: Arc::downgrade(&stage.sites), gateway: gateway.id, answers: false };
+    stage.maas.set_gate(Some(Arc::new(gate)));
+    let operation = delete(&stage, gateway.id).await;
+    let found = until_stuck(&stage, gateway.id).await;
+    assert!(found.reason.contains("was asked to take back") && found.reason.contains("--force"), "{}", found.reason);
+    assert!(machines.iter().all(|machine| found.reason.contains(machine.as_str())), "{}", found.reason);
+    assert_eq!(found.maas_key.expose_secret(), gateway.maas_key.expose_secret(), "its key is needed still");
+    assert_eq!(stage.read_operation(operation).await.state, OperationState::Failed);
+    let last = stage.told(gateway.id).await.pop().unwrap();
+    assert_eq!((last.reason.as_str(), last.severity), ("DeletionStuck", Severity::Error));
+
+    // A node comes back once more before MAAS switches it off: now MAAS can be looked at, and it did it.
+    stage.until(|stage| machines.iter().all(|machine| stage.status(machine) == "Ready")).await;
+    stage.sites.connect(gateway.id, nodes[0].id, &nodes[0].name, stage.ground.now());
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+    assert!(recorded(&stage).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_stuck_deletion_is_forced_and_what_may_be_left_is_recorded() {
+    let stage = Stage::new().await;
+    let (gateway, machines, _) = big_gateway(&stage).await;
     let gate = TunnelRunsOnTheMachines { stage: Arc::downgrade(&stage.sites), gateway: gateway.id, answers: false };
     stage.maas.set_gate(Some(Arc::new(gate)));
     delete(&stage, gateway.id).await;
-    for _ in 0..5 {
-        run(&stage, gateway.id).await;
-        stage.clock.advance(Duration::from_secs(10));
-    }
-    assert_eq!(stage.read_gateway(gateway.id).await.state, GatewayState::Deleting);
-    stage.clock.advance(Duration::from_secs(60));
+    until_stuck(&stage, gateway.id).await;
+    let operation = force(&stage, gateway.id).await;
     until_deleted(&stage, gateway.id).await;
-    assert_nothing_is_left(&stage, &machines, &fqdn);
+
     let last = stage.told(gateway.id).await.pop().unwrap();
     assert_eq!(last.severity, Severity::Warning);
-    assert!(last.message.contains("check that they are Ready in MAAS"), "{}", last.message);
+    assert!(last.message.contains("by force") && last.message.contains("was asked"), "{}", last.message);
+    assert_eq!(stage.read_operation(operation).await.state, OperationState::Succeeded);
+    let mut left: Vec<_> = recorded(&stage).await.into_iter().map(|orphan| orphan.hostname).collect();
+    left.sort();
+    let mut wanted = machines.clone();
+    wanted.sort();
+    assert_eq!(left, wanted, "its name and address were removed before");
+    let one = recorded(&stage).await.remove(0);
+    assert_eq!((one.cluster, one.gateway_name, one.kind), (gateway.cluster, gateway.name, OrphanKind::Machine));
+    assert_eq!(one.name, stage.maas.machine(&one.hostname).unwrap().system_id.to_string());
+    assert_eq!(one.maas_endpoint, stage.maas.url());
+}
+
+#[tokio::test]
+async fn after_a_kill_between_note_and_call_nothing_is_believed_either() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let nodes = gateway_nodes::list(&stage.store, gateway.id).await.unwrap();
+    // What stands in the store when the plane is killed there: the note, and no call.
+    let ids: Vec<_> =
+        machines.iter().map(|name| (stage.maas.machine(name).unwrap().system_id, name.clone())).collect();
+    delete(&stage, gateway.id).await;
+    let left: Vec<_> =
+        ids.iter().map(|(id, name)| serde_json::json!({"system_id": id, "hostname": name})).collect();
+    let note = serde_json::json!({"deletion": {"release":
+        {"at": stage.ground.now(), "machines": left, "call": "noted"}}});
+    clusters::set_memory(&stage.store, gateway.cluster, &note).await.unwrap();
+    stage.sites.cut(gateway.id);
+    let found = until_stuck(&stage, gateway.id).await;
+    assert!(found.reason.starts_with("whether MAAS was asked to take back"), "{}", found.reason);
+    assert_eq!(releases(&stage), 0);
+    assert!(machines.iter().all(|machine| stage.status(machine) == "Deployed"));
+
+    stage.sites.connect(gateway.id, nodes[0].id, &nodes[0].name, stage.ground.now());
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+}
+
+#[tokio::test]
+async fn a_proxys_504_is_no_answer_of_maas() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let release = Pattern { op: Some("release".into()), path: Some("/machines/".into()), ..Pattern::default() };
+    stage.maas.faults().add(release, When::First(1), Fault::Status(504, "Gateway Timeout".into()));
+    delete(&stage, gateway.id).await;
+    run(&stage, gateway.id).await;
+    assert!(run(&stage, gateway.id).await.said.contains("not begun yet"), "it may be under way behind the proxy");
+    assert_eq!(releases(&stage), 1, "it is looked at before it is asked for again");
+    stage.clock.advance(Duration::from_secs(11));
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+}
+
+#[tokio::test]
+async fn a_maas_that_never_answers_calls_a_person_although_the_gateway_is_connected() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let release = Pattern { op: Some("release".into()), path: Some("/machines/".into()), ..Pattern::default() };
+    let rule = stage.maas.faults().add(release, When::Always, Fault::DropBefore);
+    delete(&stage, gateway.id).await;
+    until_stuck(&stage, gateway.id).await;
+    assert!(releases(&stage) > 5, "it was asked again and again");
+    assert!(machines.iter().all(|machine| stage.status(machine) == "Deployed"));
+    stage.maas.faults().remove(rule);
+    stage.clock.advance(Duration::from_secs(11));
+    until_deleted(&stage, gateway.id).await;
+    assert!(stage.reasons(gateway.id).await.contains(&"DeletionResumed".to_owned()));
+    assert_nothing_is_left(&stage, &machines, &fqdn);
 }
 
 #[tokio::test]
@@ -252,38 +366,93 @@ async fn a_gateway_that_never_connected_ends_without_a_call() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_lost_is_given_up_with_its_machines_named_and_ends_when_asked_again() {
+async fn a_gateway_that_is_lost_is_stuck_with_its_machines_named_until_it_is_forced() {
     let stage = Stage::new().await;
-    let (gateway, machines, _) = big_gateway(&stage).await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
     stage.sites.cut(gateway.id);
     let first = delete(&stage, gateway.id).await;
     run(&stage, gateway.id).await;
     assert!(stage.read_gateway(gateway.id).await.reason.starts_with("waits until a node connects"));
-    stage.clock.advance(Duration::from_secs(15 * 60));
-    run(&stage, gateway.id).await;
-    let found = stage.read_gateway(gateway.id).await;
-    assert_eq!(found.state, GatewayState::Failed);
+    let found = until_stuck(&stage, gateway.id).await;
     assert!(machines.iter().all(|machine| found.reason.contains(machine.as_str())), "{}", found.reason);
     assert_eq!(stage.read_operation(first).await.state, OperationState::Failed);
 
+    // Asking again tries again; it does not give up by itself.
     delete(&stage, gateway.id).await;
+    run(&stage, gateway.id).await;
+    assert_eq!(stage.read_gateway(gateway.id).await.state, GatewayState::Deleting);
+    until_stuck(&stage, gateway.id).await;
+    force(&stage, gateway.id).await;
     until_deleted(&stage, gateway.id).await;
+    let mut left: Vec<_> = recorded(&stage).await.into_iter().map(|o| (o.kind, o.hostname + &o.name)).collect();
+    assert_eq!(left.len(), machines.len() + 1);
+    let (kind, name) = left.pop().unwrap();
+    assert_eq!((kind, name), (OrphanKind::DnsName, fqdn));
     let last = stage.told(gateway.id).await.pop().unwrap();
     assert_eq!(last.severity, Severity::Warning);
     assert!(machines.iter().all(|machine| last.message.contains(machine.as_str())), "{}", last.message);
 }
 
 #[tokio::test]
-async fn a_gateway_that_comes_back_after_it_was_given_up_is_given_back_in_the_ordinary_way() {
+async fn a_gateway_that_comes_back_after_it_was_stuck_is_given_back_in_the_ordinary_way() {
     let stage = Stage::new().await;
     let (gateway, machines, fqdn) = big_gateway(&stage).await;
     let nodes = gateway_nodes::list(&stage.store, gateway.id).await.unwrap();
     stage.sites.cut(gateway.id);
     delete(&stage, gateway.id).await;
-    run(&stage, gateway.id).await;
-    stage.clock.advance(Duration::from_secs(15 * 60));
-    run(&stage, gateway.id).await;
+    until_stuck(&stage, gateway.id).await;
+    stage.sites.connect(gateway.id, nodes[0].id, &nodes[0].name, stage.ground.now());
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+    assert!(stage.reasons(gateway.id).await.contains(&"DeletionResumed".to_owned()));
+}
+
+/// Cuts the tunnel when the machines have been looked at for the last time before they are given back.
+#[derive(Debug)]
+struct TunnelEndsBeforeTheRelease {
+    sites: Weak<crate::tasks::stage::TestSites>,
+    gateway: GatewayId,
+}
+
+#[async_trait]
+impl Gate for TunnelEndsBeforeTheRelease {
+    async fn before(&self, _call: &Call) -> Verdict {
+        Verdict::Pass
+    }
+
+    async fn after(&self, call: &Call) -> Verdict {
+        if call.method == "GET"
+            && call.path.ends_with("/machines/")
+            && let Some(sites) = self.sites.upgrade()
+        {
+            sites.cut(self.gateway);
+        }
+        Verdict::Pass
+    }
+}
+
+fn releases(stage: &Stage) -> usize {
+    let calls = stage.maas.calls();
+    calls.iter().filter(|call| call.op.as_deref() == Some("release") && call.path.ends_with("/machines/")).count()
+}
+
+#[tokio::test]
+async fn a_release_whose_dial_failed_was_never_asked_for_and_is_when_the_gateway_is_back() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let nodes = gateway_nodes::list(&stage.store, gateway.id).await.unwrap();
+    let gate = TunnelEndsBeforeTheRelease { sites: Arc::downgrade(&stage.sites), gateway: gateway.id };
+    stage.maas.set_gate(Some(Arc::new(gate)));
     delete(&stage, gateway.id).await;
+    for _ in 0..12 {
+        run(&stage, gateway.id).await;
+        stage.clock.advance(Duration::from_secs(10));
+    }
+    assert_eq!(releases(&stage), 0, "the call never left");
+    assert_eq!(stage.read_gateway(gateway.id).await.state, GatewayState::Deleting, "nothing was given back");
+    assert!(machines.iter().all(|machine| stage.status(machine) == "Deployed"));
+
+    stage.maas.set_gate(None);
     stage.sites.connect(gateway.id, nodes[0].id, &nodes[0].name, stage.ground.now());
     until_deleted(&stage, gateway.id).await;
     assert_nothing_is_left(&stage, &machines, &fqdn);

@@ -33,10 +33,15 @@ use ferrogate_tunnel::{DisconnectReason, HubEvent, NodeStatus};
 use secrecy::{ExposeSecret, SecretString};
 use std::{
     collections::BTreeMap,
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::{broadcast, watch},
+};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
@@ -128,7 +133,46 @@ impl Connector for Tunnel {
                 detail: "no node is connected".into(),
             });
         }
-        self.inner.connect(target, deadline).await
+        let inner = self.inner.connect(target, deadline).await?;
+        let (gateway, connected) = (self.gateway, Arc::clone(&self.connected));
+        Ok(Box::new(Stream { inner, gateway, connected, answered: false }))
+    }
+}
+
+/// A connection through the tunnel. When the tunnel ends, what is on the way arrives, and then it is closed: a kept connection
+/// is of no use to the next request, which must dial anew.
+struct Stream {
+    inner: BoxIo,
+    gateway: GatewayId,
+    connected: Arc<Mutex<BTreeMap<GatewayId, Vec<NodeStatus>>>>,
+    /// Something came back since the last request.
+    answered: bool,
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.answered = true;
+        } else if self.answered && !self.connected.lock().unwrap().contains_key(&self.gateway) {
+            return Poll::Ready(Ok(()));
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.answered = false;
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 

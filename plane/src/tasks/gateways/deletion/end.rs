@@ -1,13 +1,17 @@
 //! The records of a gateway that is gone.
 
-use super::STEPS;
+use super::{STEPS, is_deletion};
 use crate::tasks::{
     Ground, TaskError,
-    gateways::{event, registration::entry},
+    gateways::{
+        event,
+        note::Left,
+        registration::entry,
+    },
 };
-use ferrogate_api::OperationKind;
+use ferrogate_engine::mark;
 use ferrogate_model::{
-    Timestamp,
+    OrphanId, Timestamp,
     state::{ClusterState, GatewayState, OperationState, Severity},
 };
 use ferrogate_store::{
@@ -16,6 +20,7 @@ use ferrogate_store::{
     events, gateway_nodes,
     gateways::{self, Gateway},
     machines, operations,
+    orphans::{self, Orphan, OrphanKind},
 };
 use ferrogate_tunnel::DisconnectReason;
 use std::fmt;
@@ -31,10 +36,17 @@ pub(super) enum End {
     Verified { machines: String },
     /// MAAS said that it takes them back, and the tunnel ended, as it must.
     TunnelGone { machines: String },
-    /// MAAS's answer was lost with the tunnel, which has not come back.
-    Unanswered { machines: String },
-    /// The site was not reached, and somebody asked for it nevertheless.
-    Abandoned { machines: String },
+    /// Whether they were given back is not known, or they were not, and somebody ended it nevertheless.
+    Abandoned {
+        /// Why, in words.
+        why: String,
+        /// What may be held still.
+        machines: Vec<Left>,
+        /// Whether the name and the address of its API may be there still, too.
+        may_have_name: bool,
+        /// Who.
+        by: String,
+    },
 }
 
 impl End {
@@ -42,7 +54,7 @@ impl End {
     const fn severity(&self) -> Severity {
         match self {
             Self::Nothing | Self::Verified { .. } | Self::TunnelGone { .. } => Severity::Info,
-            Self::NeverConnected | Self::Unanswered { .. } | Self::Abandoned { .. } => Severity::Warning,
+            Self::NeverConnected | Self::Abandoned { .. } => Severity::Warning,
         }
     }
 }
@@ -60,14 +72,10 @@ impl fmt::Display for End {
             Self::TunnelGone { machines } => {
                 write!(f, "MAAS took back {machines}; the tunnel ended with them, as it must")
             }
-            Self::Unanswered { machines } => write!(
+            Self::Abandoned { why, .. } => write!(
                 f,
-                "{machines} were given back, but the tunnel ended before MAAS answered; check that they are Ready in MAAS"
-            ),
-            Self::Abandoned { machines } => write!(
-                f,
-                "{machines} were not given back, because the gateway was not reached: release them in MAAS, or run \
-                 `ferrogate install cleanup`"
+                "it was ended by force: {why}. What may be left behind in MAAS is recorded, see `ferrogate get orphans`; \
+                 `ferrogate doctor leaks` finds and releases it"
             ),
         }
     }
@@ -83,7 +91,12 @@ pub(super) async fn finish(
     let now = ground.now();
     let reason = how.to_string();
     let mut tx = ground.store.begin().await?;
-    let (from, to) = (GatewayState::Deleting, GatewayState::Deleted);
+    let (from, to) = (gateway.state, GatewayState::Deleted);
+    if let (End::Abandoned { why, machines, may_have_name, by }, Some(own)) = (&how, own) {
+        for orphan in left_behind(gateway, own, machines, *may_have_name, why, by, now) {
+            orphans::insert(&mut tx, &orphan).await?;
+        }
+    }
     gateways::transition(&mut tx, gateway.id, from, to, &reason, now).await?;
     gateways::forget_secrets(&mut tx, gateway.id).await?;
     if let Some(own) = own {
@@ -106,6 +119,41 @@ pub(super) async fn finish(
     Ok(())
 }
 
+/// What may be left behind, as it is recorded: it must be found again when nothing else remembers the gateway.
+fn left_behind(
+    gateway: &Gateway,
+    own: &Cluster,
+    machines: &[Left],
+    may_have_name: bool,
+    why: &str,
+    by: &str,
+    now: Timestamp,
+) -> Vec<Orphan> {
+    let record = |kind, name: String, hostname: String| Orphan {
+        id: OrphanId::new(),
+        tenant: gateway.tenant,
+        gateway: gateway.id,
+        gateway_name: gateway.name.clone(),
+        cluster: own.id,
+        maas_endpoint: gateway.maas_endpoint.clone(),
+        kind,
+        name,
+        hostname,
+        reason: why.to_owned(),
+        recorded_by: by.to_owned(),
+        recorded: now,
+    };
+    let mut all: Vec<_> = machines
+        .iter()
+        .map(|machine| record(OrphanKind::Machine, machine.system_id.to_string(), machine.hostname.clone()))
+        .collect();
+    if may_have_name {
+        let fqdn = mark::endpoint_fqdn(&own.id, &own.name, &own.spec.domain);
+        all.push(record(OrphanKind::DnsName, fqdn, String::new()));
+    }
+    all
+}
+
 async fn close_cluster(tx: &mut Tx, own: &Cluster, reason: &str, now: Timestamp) -> Result<(), StoreError> {
     clusters::request_deletion(&mut *tx, own.id, reason, now).await?;
     let observed = Observed {
@@ -125,7 +173,7 @@ async fn close_cluster(tx: &mut Tx, own: &Cluster, reason: &str, now: Timestamp)
 
 async fn close_operations(tx: &mut Tx, gateway: &Gateway, reason: &str, now: Timestamp) -> Result<(), StoreError> {
     for operation in operations::open_on(&mut *tx, &Subject::from(gateway.id)).await? {
-        let is_deletion = operation.kind == OperationKind::DeleteGateway.as_str();
+        let is_deletion = is_deletion(&operation);
         let state = if is_deletion { OperationState::Succeeded } else { OperationState::Cancelled };
         operations::transition(&mut *tx, operation.id, state, reason, now).await?;
         if is_deletion {

@@ -1,11 +1,12 @@
 //! Giving everything back through the tunnel, and watching MAAS do it for as long as the tunnel stands.
 
-use super::{End, LATER, SOON, end, event, report, site};
+use super::{Call, Deletion, End, LATER, SOON, elapsed, event};
 use crate::tasks::{
     Done, Ground, TaskError,
     gateways::{
         LOOK_DEADLINE,
-        note::{Asked, Left, Note, names},
+        note::{Asked, Left, names},
+        site,
     },
     ground,
 };
@@ -37,54 +38,98 @@ impl From<MaasError> for Obstacle {
     }
 }
 
-/// Removes everything but the machines, writes down what will be released, and makes the one call.
-pub(super) async fn prepare_and_ask(
-    ground: &Ground,
-    gateway: &Gateway,
-    own: &Cluster,
-    mut note: Note,
-) -> Result<Done, TaskError> {
-    let maas = match site(ground, gateway).maas() {
-        Ok(maas) => maas,
-        Err(problem) => return later(ground, gateway, format!("its MAAS cannot be used: {problem}")).await,
-    };
-    report(ground, gateway, 2, "addresses", "removing its names and addresses").await?;
-    let machines = match prepare(ground, &maas, gateway, own).await? {
-        Ok(machines) => machines,
-        Err(Obstacle::Words(words)) => return later(ground, gateway, words).await,
-        Err(Obstacle::Maas(error)) => return later(ground, gateway, ground::words(&error)).await,
-    };
-    if machines.is_empty() {
-        return end(ground, gateway, Some(own), End::Verified { machines: String::new() }).await;
-    }
-    let all = names(&machines);
-    let ids: Vec<_> = machines.iter().map(|machine| machine.system_id.clone()).collect();
-    report(ground, gateway, 3, "machines", &format!("giving back {all}, the last thing that needs the tunnel")).await?;
-    let now = ground.now();
-    note.release = Some(Asked { at: now, machines, answered: false });
-    note.keep(ground, own).await?;
-    let comment = format!("ferrogate: gateway {} is deleted", gateway.name);
-    match maas.release_many(&ids, Some(&comment)).await {
-        Ok(_) => {
-            if let Some(asked) = &mut note.release {
-                asked.answered = true;
+impl Deletion<'_> {
+    /// Removes everything but the machines, writes down what will be released, and makes the one call.
+    pub(super) async fn prepare_and_ask(mut self) -> Result<Done, TaskError> {
+        let (ground, gateway, own) = (self.ground, self.gateway, self.own);
+        let maas = match site(ground, gateway).maas() {
+            Ok(maas) => maas,
+            Err(problem) => return self.hindered(format!("its MAAS cannot be used: {problem}"), LATER).await,
+        };
+        self.report(2, "addresses", "removing its names and addresses").await?;
+        let machines = match prepare(ground, &maas, gateway, own).await? {
+            Ok(machines) => machines,
+            Err(Obstacle::Words(words)) => return self.hindered(words, LATER).await,
+            Err(Obstacle::Maas(error)) => return self.hindered(ground::words(&error), LATER).await,
+        };
+        if machines.is_empty() {
+            return self.end(End::Verified { machines: String::new() }).await;
+        }
+        let all = names(&machines);
+        let ids: Vec<_> = machines.iter().map(|machine| machine.system_id.clone()).collect();
+        self.resume().await?;
+        self.report(3, "machines", &format!("giving back {all}, the last thing that needs the tunnel")).await?;
+        let now = ground.now();
+        self.note.release = Some(Asked { at: now, machines, call: Call::Noted });
+        self.keep().await?;
+        let comment = format!("ferrogate: gateway {} is deleted", gateway.name);
+        match maas.release_many(&ids, Some(&comment)).await {
+            Ok(_) => {
+                self.is_now(Some(Call::Answered));
+                self.note.hindered_since = None;
+                self.keep().await?;
+                ground
+                    .tell(&[event(gateway, Severity::Info, "MachinesReleased", format!("MAAS takes back {all}"), now)])
+                    .await?;
+                Ok(Done::new(SOON, format!("MAAS takes back {all}")))
             }
-            note.keep(ground, own).await?;
-            ground
-                .tell(&[event(gateway, Severity::Info, "MachinesReleased", format!("MAAS takes back {all}"), now)])
-                .await?;
-            Ok(Done::new(SOON, format!("MAAS takes back {all}")))
+            Err(error) => {
+                let call = Call::after(&error);
+                self.is_now(call);
+                let said = ground::words(&error);
+                if call.is_none() {
+                    // Nothing was released: the call never left, or MAAS refused it, which it does for all or none.
+                    return self.hindered(said, LATER).await;
+                }
+                tracing::info!(gateway = %gateway.id, error = said, "no answer to the release of the machines");
+                self.note.hindered_since.get_or_insert(now);
+                self.keep().await?;
+                Ok(Done::new(SOON, format!("whether MAAS takes back {all} is looked at, because it did not answer: {said}")))
+            }
         }
-        // MAAS answered, so nothing was released: the call is for all or none.
-        Err(error) if error.status.is_some() => {
-            note.release = None;
-            note.keep(ground, own).await?;
-            later(ground, gateway, ground::words(&error)).await
+    }
+
+    /// What is known of the call now; `None` where it was never made.
+    fn is_now(&mut self, call: Option<Call>) {
+        self.note.release = match (self.note.release.take(), call) {
+            (Some(asked), Some(call)) => Some(Asked { call, ..asked }),
+            _ => None,
+        };
+    }
+
+    /// Looks at MAAS while the tunnel still stands.
+    pub(super) async fn watch(mut self) -> Result<Done, TaskError> {
+        let Some(asked) = self.note.release.clone() else { return Ok(Done::new(SOON, "")) };
+        let all = names(&asked.machines);
+        let looked = match site(self.ground, self.gateway).maas_within(LOOK_DEADLINE) {
+            Ok(maas) => look(&maas, self.own.id, &asked).await,
+            Err(problem) => return self.hindered(format!("its MAAS cannot be used: {problem}"), LATER).await,
+        };
+        let (marked, released) = match looked {
+            Ok(seen) => seen,
+            // Most likely the tunnel is breaking; the next step sees whether it is gone.
+            Err(error) => return self.hindered(ground::words(&error), SOON).await,
+        };
+        if marked.iter().any(is_held) {
+            if elapsed(asked.at, self.ground.now()) < TAKES_EFFECT_WITHIN {
+                return Ok(Done::new(SOON, format!("MAAS has not begun yet to take back {all}")));
+            }
+            // It did not take effect: begin anew, with a fresh look at what bears the mark.
+            self.note.release = None;
+            return self.hindered("the machines still bear the mark, so they are given back again".into(), SOON).await;
         }
-        Err(error) => {
-            tracing::info!(gateway = %gateway.id, error = ground::words(&error), "no answer to the release of the machines");
-            Ok(Done::new(SOON, "MAAS did not answer; whether it did it is looked at"))
+        if let Some(failed) = released.iter().find(|machine| has_failed(machine)) {
+            let words = format!("MAAS could not take back {}: it is `{}` there", failed.hostname, failed.status_name);
+            return self.hindered(words, LATER).await;
         }
+        let under_way: Vec<_> =
+            released.iter().filter(|machine| is_leaving(machine)).map(|machine| machine.hostname.as_str()).collect();
+        if under_way.is_empty() {
+            return self.end(End::Verified { machines: all }).await;
+        }
+        let words = format!("MAAS is taking back {}", under_way.join(", "));
+        self.report(4, "verify", &words).await?;
+        Ok(Done::new(SOON, words))
     }
 }
 
@@ -167,49 +212,6 @@ fn gone_is_good(result: Result<(), MaasError>) -> Result<(), MaasError> {
     }
 }
 
-/// Looks at MAAS while the tunnel still stands.
-pub(super) async fn watch(
-    ground: &Ground,
-    gateway: &Gateway,
-    own: &Cluster,
-    mut note: Note,
-) -> Result<Done, TaskError> {
-    let Some(asked) = note.release.clone() else { return Ok(Done::new(SOON, "")) };
-    let all = names(&asked.machines);
-    let looked = match site(ground, gateway).maas_within(LOOK_DEADLINE) {
-        Ok(maas) => look(&maas, own.id, &asked).await,
-        Err(problem) => return later(ground, gateway, format!("its MAAS cannot be used: {problem}")).await,
-    };
-    let (marked, released) = match looked {
-        Ok(seen) => seen,
-        // Most likely the tunnel is breaking; the next step sees whether it is gone.
-        Err(error) => return Ok(Done::new(SOON, ground::words(&error))),
-    };
-    if marked.iter().any(is_held) {
-        let age = Duration::try_from(ground.now().duration_since(asked.at)).unwrap_or_default();
-        if age < TAKES_EFFECT_WITHIN {
-            return Ok(Done::new(SOON, format!("MAAS has not begun yet to take back {all}")));
-        }
-        // It did not take effect: begin anew, with a fresh look at what bears the mark.
-        note.release = None;
-        note.keep(ground, own).await?;
-        return Ok(Done::new(SOON, "the machines still bear the mark, so they are given back again"));
-    }
-    if let Some(failed) = released.iter().find(|machine| has_failed(machine)) {
-        let words = format!("MAAS could not take back {}: it is `{}` there", failed.hostname, failed.status_name);
-        report(ground, gateway, 4, "verify", &words).await?;
-        return Ok(Done::new(LATER, words));
-    }
-    let under_way: Vec<_> =
-        released.iter().filter(|machine| is_leaving(machine)).map(|machine| machine.hostname.as_str()).collect();
-    if under_way.is_empty() {
-        return end(ground, gateway, Some(own), End::Verified { machines: all }).await;
-    }
-    let words = format!("MAAS is taking back {}", under_way.join(", "));
-    report(ground, gateway, 4, "verify", &words).await?;
-    Ok(Done::new(SOON, words))
-}
-
 /// What bears the mark, and what has become of the machines that were given back.
 async fn look(maas: &Client, own: ClusterId, asked: &Asked) -> Result<(Vec<Machine>, Vec<Machine>), MaasError> {
     let marked = marked(maas, own).await?;
@@ -222,11 +224,6 @@ async fn marked(maas: &Client, cluster: ClusterId) -> Result<Vec<Machine>, MaasE
     let mut machines = maas.machines(&MachineFilter::agent(mark::agent_name(&cluster))).await?;
     machines.retain(|machine| mark::may_be_of(&cluster, machine));
     Ok(machines)
-}
-
-async fn later(ground: &Ground, gateway: &Gateway, reason: String) -> Result<Done, TaskError> {
-    report(ground, gateway, 3, "machines", &reason).await?;
-    Ok(Done::new(LATER, reason))
 }
 
 /// Whether it is taken, and not on its way back.
