@@ -102,8 +102,6 @@ pub struct PlaneConfig {
 pub struct MaasConfig {
     /// API endpoint.
     pub endpoint: Endpoint,
-    /// API key as text, for the plane, which keeps it for the cloud account.
-    pub api_key_text: SecretString,
     /// API key.
     pub api_key: ApiKey,
     /// CA certificates (PEM) of a MAAS behind a private CA.
@@ -169,7 +167,6 @@ impl Config {
             service_cidr: usable(Question::ServiceRange).parse(&usual)?,
             maas: MaasConfig {
                 endpoint: maas_endpoint(&usual)?,
-                api_key_text: secret(Question::MaasKey).unwrap_or_default(),
                 api_key: usable(Question::MaasKey).parse(&usual)?,
                 trust: maas_trust(maas_ca_pem.as_deref()),
                 ca_pem: maas_ca_pem,

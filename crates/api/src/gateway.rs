@@ -32,10 +32,9 @@ pub struct Gateway {
     pub version: String,
     /// The gateway's own cluster.
     pub cluster_id: ClusterId,
-    /// The cloud account that was created with it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account_id: Option<AccountId>,
-    /// MAAS endpoint of its site.
+    /// The cloud account that was created with it: its own MAAS and the key to it.
+    pub account_id: AccountId,
+    /// MAAS endpoint of its site, as that account has it.
     pub maas_endpoint: String,
     /// When it was paired.
     pub created_at: Timestamp,

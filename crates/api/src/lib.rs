@@ -30,7 +30,7 @@ pub use auth::{
 pub use client::{ApiError, Client, ClientOptions, EventStream};
 pub use cluster::{
     Check, CheckStatus, Cluster, ClusterAccepted, ClusterCreate, ClusterDelete, ClusterLookup, ClusterPlan,
-    ClusterUpdate, KubeconfigCreate, KubeconfigCreated, Known, KnownCluster, Machine, PlannedMachine,
+    ClusterUpdate, Known, KnownCluster, KubeconfigCreate, KubeconfigCreated, Machine, PlannedMachine,
 };
 pub use event::{Event, SubjectKind};
 pub use gateway::{Gateway, GatewayForceDelete, GatewayNode, Orphan, OrphanKind};

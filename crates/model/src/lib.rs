@@ -18,8 +18,8 @@ pub mod state;
 pub use clock::{Clock, SystemClock};
 pub use fault::{Explain, Fault, Retry};
 pub use id::{
-    AccountId, ClusterId, EnrolmentId, EventId, GatewayId, NodeId, OperationId, OrphanId, PairingCodeId, SessionId, SystemId,
-    TenantId, TokenId, UserId,
+    AccountId, ClusterId, EnrolmentId, EventId, GatewayId, NodeId, OperationId, OrphanId, PairingCodeId, SessionId,
+    SystemId, TenantId, TokenId, UserId,
 };
 pub use name::Name;
 

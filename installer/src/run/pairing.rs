@@ -24,7 +24,7 @@ pub(crate) fn request(config: &Config, site: &Site, progress: &Progress) -> Pair
         nodes: config.nodes,
         maas: PairedMaas {
             endpoint: config.maas.endpoint.to_string(),
-            api_key: config.maas.api_key_text.clone().into(),
+            api_key: config.maas.api_key.expose().into(),
             ca_pem: config.maas.ca_pem.clone(),
         },
         domain: config.domain.clone(),

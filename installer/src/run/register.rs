@@ -66,9 +66,7 @@ impl GatewayDoor {
                 Ok(status) if is_well(&status) => {
                     return Ok(status);
                 }
-                Ok(status)
-                    if status.state == GatewayState::Failed || status.state.is_ending() =>
-                {
+                Ok(status) if status.state == GatewayState::Failed || status.state.is_ending() => {
                     return Err(InstallError::Blocked {
                         cause: format!("the plane calls the gateway {}: {}", status.state, status.reason),
                         hint: Some("look at the gateway's events in the plane".into()),

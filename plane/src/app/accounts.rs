@@ -8,11 +8,12 @@ use crate::{
 };
 use ferrogate_api::{Account, AccountCreate, AccountProperties, AccountUpdate, Page, PageQuery, PoolCount, ZoneCount};
 use ferrogate_maas::{
-    Client,
+    ApiKey, Client, Endpoint,
     types::{Machine, MachineStatus},
 };
 use ferrogate_model::{AccountId, Name, state::Severity};
 use ferrogate_store::{
+    Tx,
     accounts::{self, Account as Record, AccountState},
     clusters, gateways,
 };
@@ -53,7 +54,7 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: AccountC
         name: request.name,
         gateway: gateway.id,
         endpoint: maas::endpoint(&request.endpoint, "endpoint")?.to_string(),
-        api_key: request.api_key.into_inner(),
+        api_key: maas::api_key(&request.api_key.into_inner(), "api_key")?.expose(),
         ca_pem: request.ca_pem.filter(|pem| !pem.trim().is_empty()),
         state: AccountState::Ready,
         reason: String::new(),
@@ -96,7 +97,7 @@ pub(crate) async fn update(
         account.endpoint = endpoint;
     }
     if let Some(key) = request.api_key {
-        account.api_key = key.into_inner();
+        account.api_key = maas::api_key(&key.into_inner(), "api_key")?.expose();
     }
     if let Some(pem) = request.ca_pem {
         account.ca_pem = Some(pem).filter(|pem| !pem.trim().is_empty());
@@ -119,14 +120,8 @@ pub(crate) async fn update(
 /// Whether the account may lead to another MAAS. Never while machines of the present one are ours: they could be neither
 /// watched nor given back. And never with the key that is kept: it would be sent to whoever was named.
 async fn may_move(context: &Context, account: &Record, with_key: bool) -> Outcome<()> {
-    let using = using(context, account.id).await?;
-    if !using.is_empty() {
-        let detail = format!("cloud account `{}` is used by {} cluster(s) on its MAAS", account.name, using.len());
-        let failure = Failure::conflict("account_in_use", detail)
-            .hint("delete these clusters first, or register the other MAAS as an account of its own");
-        return Err(using.into_iter().fold(failure, |failure, cluster| {
-            failure.item(cluster.id.to_string(), format!("cluster `{}` is {}", cluster.name, cluster.state), None)
-        }));
+    if let Some(used) = in_use(context, account).await? {
+        return Err(used.hint("register the other MAAS as an account of its own"));
     }
     if with_key {
         return Ok(());
@@ -135,21 +130,73 @@ async fn may_move(context: &Context, account: &Record, with_key: bool) -> Outcom
         .hint("give `api_key` together with `endpoint`"))
 }
 
-/// Deletes an account that no cluster uses.
+/// Deletes an account that neither a gateway nor a cluster uses.
 pub(crate) async fn delete(context: &Context, who: &Principal, account: &str) -> Outcome<()> {
     let account = find(context, who, account).await?;
     if accounts::delete(&context.store, account.id, context.now()).await? {
         return Ok(());
     }
-    let using = using(context, account.id).await?;
-    if using.is_empty() {
-        return Err(Failure::not_found("account", account.name));
-    }
-    let detail = format!("cloud account `{}` is used by {} cluster(s)", account.name, using.len());
-    let failure = Failure::conflict("account_in_use", detail).hint("delete these clusters first");
-    Err(using.into_iter().fold(failure, |failure, cluster| {
+    Err(in_use(context, &account).await?.unwrap_or_else(|| Failure::not_found("account", account.name)))
+}
+
+/// Why an account must stay what it is: it is a gateway's own, or clusters are built with it.
+async fn in_use(context: &Context, account: &Record) -> Outcome<Option<Failure>> {
+    let clusters = using(context, account.id).await?;
+    let gateway = gateways::get(&context.store, account.gateway).await?;
+    let own = gateway.filter(|gateway| gateway.account == account.id && gateway.deleted.is_none());
+    let (by, hint) = match (&own, clusters.len()) {
+        (None, 0) => return Ok(None),
+        (None, number) => (format!("{number} cluster(s)"), "delete these clusters first"),
+        (Some(gateway), 0) => (
+            format!("gateway `{}`, whose own machines are watched and given back with it", gateway.name),
+            "it goes with its gateway: `ferrogate delete gateway`",
+        ),
+        (Some(gateway), number) => (
+            format!("gateway `{}` and {number} cluster(s)", gateway.name),
+            "delete these clusters first; the account then goes with its gateway",
+        ),
+    };
+    let failure = Failure::conflict("account_in_use", format!("cloud account `{}` is used by {by}", account.name));
+    Ok(Some(clusters.into_iter().fold(failure.hint(hint), |failure, cluster| {
         failure.item(cluster.id.to_string(), format!("cluster `{}` is {}", cluster.name, cluster.state), None)
-    }))
+    })))
+}
+
+/// The account of a new gateway: the one place where the key stands that its installer gave. Named after the gateway, or
+/// where that name is taken with the first free number: `NAME-2`, `NAME-3` …
+pub(crate) async fn of_gateway(
+    tx: &mut Tx,
+    gateway: &gateways::Gateway,
+    endpoint: &Endpoint,
+    key: &ApiKey,
+    ca_pem: Option<String>,
+) -> Outcome<Record> {
+    let mut name = gateway.name.clone();
+    let mut number = 2_u32;
+    while accounts::by_name(&mut *tx, gateway.tenant, &name).await?.is_some() {
+        name = numbered(&gateway.name, number);
+        number += 1;
+    }
+    Ok(Record {
+        id: gateway.account,
+        tenant: gateway.tenant,
+        name,
+        gateway: gateway.id,
+        endpoint: endpoint.to_string(),
+        api_key: key.expose(),
+        ca_pem: ca_pem.filter(|pem| !pem.trim().is_empty()),
+        state: AccountState::Unknown,
+        reason: String::new(),
+        auto_created: true,
+        created: gateway.created,
+        updated: gateway.created,
+        deleted: None,
+    })
+}
+
+fn numbered(name: &Name, number: u32) -> Name {
+    let front: String = name.as_str().chars().take(52).collect();
+    format!("{front}-{number}").parse().expect("a shortened name, a hyphen and a number are a name")
 }
 
 /// What MAAS offers, read live.
@@ -205,7 +252,7 @@ pub(crate) async fn ready_machines(client: &Client) -> Outcome<Vec<Machine>> {
 
 /// A client of the account's MAAS, through its gateway.
 pub(crate) async fn client(context: &Context, account: &Record) -> Outcome<Client> {
-    maas::client(context, account.gateway, &account.endpoint, &account.api_key, account.ca_pem.as_deref()).await
+    maas::client(context, account).await
 }
 
 /// Asks MAAS, through the gateway, whose key it is.
@@ -236,4 +283,16 @@ async fn shown(context: &Context, account: Record) -> Outcome<Account> {
         created_at: account.created,
         updated_at: account.updated,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_numbered_name_is_a_name_however_long_the_first_was() {
+        let long: Name = "x".repeat(63).parse().unwrap();
+        assert_eq!(numbered(&long, 12).as_str().len(), 55);
+        assert_eq!(numbered(&"paris".parse().unwrap(), 2).as_str(), "paris-2");
+    }
 }

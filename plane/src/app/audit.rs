@@ -8,7 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use ferrogate_api::{AuditEntry, AuditQuery, AuditResult, Page};
-use ferrogate_model::{TenantId, fault::chain};
+use ferrogate_model::{TenantId, Timestamp, fault::chain};
 use ferrogate_store::{
     Subject, SubjectKind,
     audit::{self, ActorKind, Entry, Filter},
@@ -33,6 +33,24 @@ pub(crate) struct Record<'a> {
     pub(crate) from: IpAddr,
     /// The request's id.
     pub(crate) request_id: &'a str,
+}
+
+/// What the plane itself did.
+pub(crate) fn by_plane(replica: &str, tenant: TenantId, subject: Subject, action: &str, now: Timestamp) -> Entry {
+    Entry {
+        seq: 0,
+        tenant: Some(tenant),
+        at: now,
+        actor_kind: ActorKind::Plane,
+        actor: replica.to_owned(),
+        actor_name: "the plane".into(),
+        from_ip: None,
+        action: action.to_owned(),
+        subject: Some(subject),
+        result: audit::AuditResult::Done,
+        detail: String::new(),
+        request_id: String::new(),
+    }
 }
 
 /// Writes one row. That it could not be written is logged and counted; the request has happened by then.

@@ -218,7 +218,10 @@ const MAX_LOOKUP: usize = 500;
 /// Which clusters the plane knows, whosever they are. Who asks has read the ids in a MAAS, and learns no more than that.
 pub(crate) async fn lookup(context: &Context, request: &ClusterLookup) -> Outcome<Page<KnownCluster>> {
     if request.clusters.len() > MAX_LOOKUP {
-        return Err(Failure::invalid("too_many_clusters", format!("at most {MAX_LOOKUP} clusters are looked up at once")));
+        return Err(Failure::invalid(
+            "too_many_clusters",
+            format!("at most {MAX_LOOKUP} clusters are looked up at once"),
+        ));
     }
     let mut items = Vec::with_capacity(request.clusters.len());
     for &id in &request.clusters {

@@ -13,7 +13,7 @@ use ferrogate_model::{
     state::{GatewayHealth, GatewayState, OperationState, Severity},
 };
 use ferrogate_store::{
-    Subject, clusters, gateway_nodes,
+    Subject, accounts, clusters, gateway_nodes,
     gateways::{self, Gateway as Record},
 };
 use ferrogate_tunnel::DisconnectReason;
@@ -96,11 +96,13 @@ pub(crate) async fn force_delete(
     let gateway = find(context, who, gateway).await?;
     if request.confirm_name != gateway.name.as_str() {
         let detail = format!("`{}` is not the name of this gateway", request.confirm_name.escape_debug());
-        return Err(Failure::invalid("name_not_confirmed", detail)
-            .hint("write the gateway's own name as `confirm_name`"));
+        return Err(
+            Failure::invalid("name_not_confirmed", detail).hint("write the gateway's own name as `confirm_name`")
+        );
     }
     if gateway.state != GatewayState::DeletionStuck {
-        let detail = format!("gateway `{}` is {}; only a deletion that is stuck is forced", gateway.name, gateway.state);
+        let detail =
+            format!("gateway `{}` is {}; only a deletion that is stuck is forced", gateway.name, gateway.state);
         return Err(Failure::conflict("deletion_not_stuck", detail).hint(
             "ask for the ordinary deletion first; it says that it is stuck when the gateway has been away for a while",
         ));
@@ -162,6 +164,7 @@ pub(crate) async fn revoke_node(context: &Context, who: &Principal, gateway: &st
 async fn shown(context: &Context, gateway: Record) -> Outcome<Gateway> {
     let here = context.site.nodes(gateway.id);
     let nodes = gateway_nodes::list(&context.store, gateway.id).await?;
+    let account = accounts::get(&context.store, gateway.account).await?;
     let roll = Roll::call(&nodes, &here, &context.replica, gateway.desired_nodes, context.now());
     // A gateway that is being installed misses nobody yet.
     let is_judged = matches!(gateway.health, GatewayHealth::Degraded | GatewayHealth::Unreachable);
@@ -178,7 +181,7 @@ async fn shown(context: &Context, gateway: Record) -> Outcome<Gateway> {
         version: gateway.version.unwrap_or_default(),
         cluster_id: gateway.cluster,
         account_id: gateway.account,
-        maas_endpoint: gateway.maas_endpoint,
+        maas_endpoint: account.map(|account| account.endpoint).unwrap_or_default(),
         created_at: gateway.created,
         last_seen_at: here.iter().map(|node| node.last_seen).max().or(gateway.last_seen),
     })

@@ -145,7 +145,7 @@ pub(crate) async fn abandon(context: &Context, who: &Installer) -> Outcome<()> {
 /// Marks a gateway whose machines are not the plane's to release as deleted, with its cluster and its keys.
 async fn gone(tx: &mut ferrogate_store::Tx, gateway: &Gateway, now: Timestamp) -> Outcome<()> {
     use ferrogate_model::state::ClusterState;
-    use ferrogate_store::{clusters, gateway_nodes};
+    use ferrogate_store::{accounts, clusters, gateway_nodes};
     let reason = "the installer gave it up";
     if clusters::request_deletion(&mut *tx, gateway.cluster, reason, now).await? {
         let observed = clusters::Observed {
@@ -163,6 +163,8 @@ async fn gone(tx: &mut ferrogate_store::Tx, gateway: &Gateway, now: Timestamp) -
     gateway_nodes::revoke_all(&mut *tx, gateway.id, now).await?;
     gateways::set_install_token(&mut *tx, gateway.id, None, now).await?;
     gateways::transition(&mut *tx, gateway.id, GatewayState::Deleting, GatewayState::Deleted, reason, now).await?;
+    gateways::forget_secrets(&mut *tx, gateway.id).await?;
+    accounts::delete(&mut *tx, gateway.account, now).await?;
     Ok(())
 }
 

@@ -5,8 +5,9 @@ use crate::{
     failure::{Failure, Outcome},
 };
 use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint, MaasError};
-use ferrogate_model::{Explain as _, GatewayId};
+use ferrogate_model::Explain as _;
 use ferrogate_net::{ConnectFailure, Target, Trust};
+use ferrogate_store::accounts::Account;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::time::Duration;
 use url::Url;
@@ -38,27 +39,25 @@ pub(crate) fn check_ca(pem: Option<&str>, at: &str) -> Outcome<()> {
         .map_err(|error| Failure::invalid("bad_ca", error.to_string()).item(at, error.to_string(), None))
 }
 
-/// A client of a MAAS that is reached through `gateway`, once the gateway has shown that it reaches it.
+/// Where an account's MAAS is, and the key to it. They stand as text in the store, and are parsed here and nowhere else.
+pub(crate) fn access(account: &Account) -> Outcome<(Endpoint, ApiKey)> {
+    Ok((endpoint(&account.endpoint, "endpoint")?, api_key(&account.api_key, "api_key")?))
+}
+
+/// A client of an account's MAAS, reached through its gateway, once the gateway has shown that it reaches it.
 ///
 /// The client itself tries again and again for as long as it may; a person should be told at once that a gateway is away.
-pub(crate) async fn client(
-    context: &Context,
-    gateway: GatewayId,
-    endpoint: &str,
-    key: &SecretString,
-    ca_pem: Option<&str>,
-) -> Outcome<Client> {
-    let endpoint = self::endpoint(endpoint, "endpoint")?;
-    let key = api_key(key, "api_key")?;
-    let connector = context.site.connector(gateway);
+pub(crate) async fn client(context: &Context, account: &Account) -> Outcome<Client> {
+    let (endpoint, key) = access(account)?;
+    let connector = context.site.connector(account.gateway);
     let target = target(&endpoint)?;
     connector.connect(&target, REACH_DEADLINE).await.map_err(|error| match error.failure {
         ConnectFailure::NoCarrier => Failure::explained(&error).retry_after(Duration::from_secs(5)),
         _ => Failure::explained(&error),
     })?;
     let mut options = ClientOptions::new(endpoint, key, connector, std::sync::Arc::clone(&context.clock));
-    if let Some(pem) = ca_pem {
-        options.trust = Trust::system().with_ca(pem);
+    if let Some(pem) = &account.ca_pem {
+        options.trust = Trust::system().with_ca(pem.clone());
     }
     options.deadline = DEADLINE;
     Client::new(options).map_err(|error| failed(&error))

@@ -1,7 +1,7 @@
 //! Pairing: codes for people, and what an installer gets for one.
 
 use crate::{
-    app::{credentials, events, install, maas, operations, proxy, wire},
+    app::{accounts, audit, credentials, events, install, maas, operations, proxy, wire},
     auth::{
         Call, Caller, Installer, Principal,
         limits::source,
@@ -16,8 +16,9 @@ use ferrogate_api::{
     PairingCodeState,
 };
 use ferrogate_engine::materials::ClusterMaterials;
+use ferrogate_maas::{ApiKey, Endpoint};
 use ferrogate_model::{
-    ClusterId, GatewayId, PairingCodeId, TenantId, Timestamp,
+    AccountId, ClusterId, GatewayId, PairingCodeId, TenantId, Timestamp,
     cluster::{ClusterSpec, PoolSpec, control_plane_name},
     fault::chain,
     release::Release,
@@ -142,7 +143,7 @@ pub(crate) async fn pair(context: &Context, call: &Call, request: PairRequest) -
             .hint("wait, then try the code you were given once more")
             .retry_after(wait)
     })?;
-    let spec = check(context, &request)?;
+    let Checked { spec, endpoint, key } = check(context, &request)?;
     let code = secret::normalise_pairing_code(request.code.expose());
     let ids = (GatewayId::new(), ClusterId::new());
     let materials = new_materials(request.name.to_string(), now).await?;
@@ -166,11 +167,17 @@ pub(crate) async fn pair(context: &Context, call: &Call, request: PairRequest) -
     };
     let gateway = gateway_record(context, &request, ids, tenant, &token, now)?;
     gateways::insert(&mut tx, &gateway).await?;
+    let account = accounts::of_gateway(&mut tx, &gateway, &endpoint, &key, request.maas.ca_pem.clone()).await?;
+    ferrogate_store::accounts::insert(&mut tx, &account).await?;
+    let made = audit::by_plane(&context.replica, tenant, account.id.into(), "account.create", now);
+    ferrogate_store::audit::append_in(&mut tx, &made).await?;
     clusters::insert(&mut tx, &cluster_record(context, &gateway, spec, materials.clone(), now)).await?;
     let operation = operations::new(tenant, OperationKind::InstallGateway, ids.0, &ids.0, now);
     ferrogate_store::operations::insert(&mut tx, &operation).await?;
     let paired = events::new(tenant, ids.0, Severity::Info, "Paired", "an installer began to build this gateway", now);
-    ferrogate_store::events::append_in(&mut tx, &[paired]).await?;
+    let message = format!("cloud account `{}` was created for the site's MAAS", account.name);
+    let created = events::new(tenant, ids.0, Severity::Info, "AccountCreated", message, now);
+    ferrogate_store::events::append_in(&mut tx, &[paired, created]).await?;
     tx.commit().await?;
 
     context.limits.pairing.forgive(&source(call.from));
@@ -223,16 +230,23 @@ fn refused(code: &str, detail: &str) -> Failure {
     Failure::new(403, code, detail).hint("make a new one with `ferrogate pairing create`")
 }
 
+/// What a request says, understood.
+struct Checked {
+    spec: ClusterSpec,
+    endpoint: Endpoint,
+    key: ApiKey,
+}
+
 /// Everything that can be wrong with a request, before the code is used up.
-fn check(context: &Context, request: &PairRequest) -> Outcome<ClusterSpec> {
+fn check(context: &Context, request: &PairRequest) -> Outcome<Checked> {
     if !matches!(request.nodes, 1 | 3) {
         return Err(Failure::invalid("bad_nodes", format!("a gateway has 1 or 3 nodes, not {}", request.nodes)));
     }
     if request.request_key.expose().len() < MIN_REQUEST_KEY {
         return Err(Failure::invalid("bad_request_key", "the request key is too short to be a secret"));
     }
-    maas::endpoint(&request.maas.endpoint, "maas.endpoint")?;
-    maas::api_key(&request.maas.api_key.clone().into_inner(), "maas.api_key")?;
+    let endpoint = maas::endpoint(&request.maas.endpoint, "maas.endpoint")?;
+    let key = maas::api_key(&request.maas.api_key.clone().into_inner(), "maas.api_key")?;
     maas::check_ca(request.maas.ca_pem.as_deref(), "maas.ca_pem")?;
     proxy::to_store(&request.proxy)?;
     if !context.release.architectures.iter().any(release::has_gateway_image) {
@@ -264,7 +278,7 @@ fn check(context: &Context, request: &PairRequest) -> Outcome<ClusterSpec> {
     };
     ferrogate_engine::preflight::raise_to_gateway(&mut spec);
     wire::no_problems(&spec)?;
-    Ok(spec)
+    Ok(Checked { spec, endpoint, key })
 }
 
 fn gateway_record(
@@ -292,11 +306,8 @@ fn gateway_record(
         desired_nodes: request.nodes,
         version: Some(context.release.version.clone()),
         cluster,
-        account: None,
+        account: AccountId::new(),
         install_token_hash: Some(SecretHash::of(token)),
-        maas_endpoint: maas::endpoint(&request.maas.endpoint, "maas.endpoint")?.to_string(),
-        maas_key: request.maas.api_key.clone().into_inner(),
-        maas_ca: request.maas.ca_pem.clone(),
         settings: serde_json::to_value(site).map_err(|error| Failure::internal(error.to_string()))?,
         proxy: proxy::to_store(&request.proxy)?,
         created: now,

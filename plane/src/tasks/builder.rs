@@ -1,33 +1,38 @@
 //! What builds clusters: the engine, over the tunnel.
 
+use crate::app::maas;
 use async_trait::async_trait;
 use ferrogate_engine::{Desired, Engine, Keep, Limits, Memory, NoEnrolment, Pass};
 use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint};
 use ferrogate_model::Clock;
 use ferrogate_net::{Connector, Trust};
-use secrecy::{ExposeSecret, SecretString};
+use ferrogate_store::accounts::Account;
 use std::{fmt, sync::Arc, time::Duration};
 
-/// A MAAS and the way to it.
+/// A MAAS and the way to it, as a cloud account has it.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// Where MAAS is.
-    pub endpoint: String,
-    /// The API key.
-    pub key: SecretString,
-    /// Private CA (PEM) of MAAS.
-    pub ca_pem: Option<String>,
-    /// Opens connections in the site.
-    pub network: Arc<dyn Connector>,
-    /// Where "now" comes from.
-    pub clock: Arc<dyn Clock>,
+    endpoint: Endpoint,
+    key: ApiKey,
+    ca_pem: Option<String>,
+    network: Arc<dyn Connector>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Site {
+    /// The MAAS of an account, over `network`.
+    ///
+    /// # Errors
+    /// In words, when its endpoint or its key cannot be used. They were checked when they were saved.
+    pub fn new(account: &Account, network: Arc<dyn Connector>, clock: Arc<dyn Clock>) -> Result<Self, String> {
+        let (endpoint, key) = maas::access(account).map_err(|failure| failure.to_string())?;
+        Ok(Self { endpoint, key, ca_pem: account.ca_pem.clone(), network, clock })
+    }
+
     /// A client of the site's MAAS.
     ///
     /// # Errors
-    /// In words, when the endpoint, the key or the CA cannot be used.
+    /// In words, when the CA cannot be used.
     pub fn maas(&self) -> Result<Client, String> {
         self.client(None)
     }
@@ -41,9 +46,7 @@ impl Site {
     }
 
     fn client(&self, deadline: Option<Duration>) -> Result<Client, String> {
-        let (endpoint, _) = Endpoint::parse(&self.endpoint).map_err(|error| error.to_string())?;
-        let key: ApiKey =
-            self.key.expose_secret().parse().map_err(|error: ferrogate_maas::BadApiKey| error.to_string())?;
+        let (endpoint, key) = (self.endpoint.clone(), self.key.clone());
         let mut options = ClientOptions::new(endpoint, key, Arc::clone(&self.network), Arc::clone(&self.clock));
         if let Some(ca_pem) = &self.ca_pem {
             options.trust = Trust::system().with_ca(ca_pem.clone());

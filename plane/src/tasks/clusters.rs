@@ -130,15 +130,12 @@ async fn pass(
 ) -> Result<Pass, TaskError> {
     let materials = desired::materials(ground, cluster).await?;
     let desired = desired::of(ground, cluster, gateway, account, materials)?;
-    let site = Site {
-        endpoint: account.endpoint.clone(),
-        key: account.api_key.clone(),
-        ca_pem: account.ca_pem.clone(),
-        network: ground.sites.connector(gateway.id),
-        clock: Arc::clone(&ground.clock),
-    };
     let row = Row { ground, cluster: cluster.id };
-    Ok(match ground.builder.pass(&site, &desired, memory, &row).await {
+    let passed = match Site::new(account, ground.sites.connector(gateway.id), Arc::clone(&ground.clock)) {
+        Ok(site) => ground.builder.pass(&site, &desired, memory, &row).await,
+        Err(problem) => Err(problem),
+    };
+    Ok(match passed {
         Ok(pass) => pass,
         Err(problem) => blocked(
             format!("cloud account `{}` cannot be used: {problem}", account.name),

@@ -18,7 +18,7 @@ use ferrogate_model::{
     state::{GatewayState, Severity},
 };
 use ferrogate_store::{
-    Page,
+    Page, StoreError, accounts,
     events::Event,
     gateways::{self, Gateway},
 };
@@ -117,15 +117,13 @@ impl Reconciler for Gateways {
     }
 }
 
-/// The gateway's own MAAS, as the installer gave it.
-fn site(ground: &Ground, gateway: &Gateway) -> Site {
-    Site {
-        endpoint: gateway.maas_endpoint.clone(),
-        key: gateway.maas_key.clone(),
-        ca_pem: gateway.maas_ca.clone(),
-        network: ground.sites.connector(gateway.id),
-        clock: Arc::clone(&ground.clock),
-    }
+/// The gateway's own MAAS, with the key that its account has now; in words where that cannot be used.
+async fn site(ground: &Ground, gateway: &Gateway) -> Result<Result<Site, String>, StoreError> {
+    let account = accounts::get(&ground.store, gateway.account).await?.filter(|account| account.deleted.is_none());
+    Ok(match account {
+        Some(account) => Site::new(&account, ground.sites.connector(gateway.id), Arc::clone(&ground.clock)),
+        None => Err("its cloud account is deleted".into()),
+    })
 }
 
 fn event(gateway: &Gateway, severity: Severity, reason: &str, message: impl Into<String>, now: Timestamp) -> Event {

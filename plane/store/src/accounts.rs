@@ -186,17 +186,20 @@ pub async fn set_state(
     found(rows, WHAT, id)
 }
 
-/// Marks an account deleted; tells whether it was there. Refused while a cluster that is not deleted uses it.
+/// Marks an account deleted and forgets its key; tells whether it was there. Refused while a cluster or a gateway that is not
+/// deleted uses it.
 ///
 /// # Errors
 /// What the database said.
 pub async fn delete(db: impl Into<Db<'_>>, id: AccountId, now: Timestamp) -> Result<bool, StoreError> {
+    let mut db = db.into();
+    let nothing = db.key().seal_text(TABLE, "api_key", &id.to_string(), &SecretString::from(""));
     let rows = db
-        .into()
         .execute(
-            "UPDATE accounts SET deleted = $2, updated = $2 WHERE id = $1 AND deleted IS NULL \
-             AND NOT EXISTS (SELECT 1 FROM clusters WHERE clusters.account = accounts.id AND clusters.deleted IS NULL)",
-            args![id, now],
+            "UPDATE accounts SET deleted = $2, updated = $2, api_key = $3 WHERE id = $1 AND deleted IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM clusters WHERE clusters.account = accounts.id AND clusters.deleted IS NULL) \
+             AND NOT EXISTS (SELECT 1 FROM gateways WHERE gateways.account = accounts.id AND gateways.deleted IS NULL)",
+            args![id, now, nothing],
         )
         .await?;
     Ok(rows == 1)

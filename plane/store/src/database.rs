@@ -143,7 +143,6 @@ impl Store {
             };
         }
         const COLUMNS: &[Sealed] = &[
-            sealed!("gateways", "id", "maas_key"),
             sealed!("gateways", "id", "proxy"),
             sealed!("accounts", "id", "api_key"),
             sealed!("clusters", "id", "materials"),

@@ -34,16 +34,10 @@ pub struct Gateway {
     pub version: Option<String>,
     /// The record of its own cluster.
     pub cluster: ClusterId,
-    /// The cloud account made for it.
-    pub account: Option<AccountId>,
+    /// The cloud account made for it: its own MAAS, and the one key to it.
+    pub account: AccountId,
     /// Hash of the installer's token; `None` once the installer has no more to say.
     pub install_token_hash: Option<SecretHash>,
-    /// Address of the site's MAAS.
-    pub maas_endpoint: String,
-    /// MAAS API key (sealed).
-    pub maas_key: SecretString,
-    /// Private CA (PEM) of the site's MAAS.
-    pub maas_ca: Option<String>,
     /// What the installer said about the site that is no secret, as the plane writes it.
     pub settings: serde_json::Value,
     /// The site's proxy, as the plane writes it (sealed: it may hold a password).
@@ -61,7 +55,7 @@ pub struct Gateway {
 macro_rules! columns {
     () => {
         "id, tenant, name, state, reason, health, desired_nodes, version, cluster, account, install_token_hash, \
-         maas_endpoint, maas_key, maas_ca, settings, proxy, created, updated, last_seen, deleted"
+         settings, proxy, created, updated, last_seen, deleted"
     };
 }
 
@@ -72,13 +66,12 @@ macro_rules! columns {
 pub async fn insert(db: impl Into<Db<'_>>, gateway: &Gateway) -> Result<(), StoreError> {
     let mut db = db.into();
     let id = gateway.id.to_string();
-    let maas_key = db.key().seal_text(TABLE, "maas_key", &id, &gateway.maas_key);
     let proxy = gateway.proxy.as_ref().map(|proxy| db.key().seal_text(TABLE, "proxy", &id, proxy));
     db.execute(
         concat!(
             "INSERT INTO gateways (",
             columns!(),
-            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
+            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
         ),
         args![
             gateway.id,
@@ -92,9 +85,6 @@ pub async fn insert(db: impl Into<Db<'_>>, gateway: &Gateway) -> Result<(), Stor
             gateway.cluster,
             gateway.account,
             gateway.install_token_hash.as_ref().map(|hash| hash.as_str().to_owned()),
-            &gateway.maas_endpoint,
-            maas_key,
-            &gateway.maas_ca,
             json(&gateway.settings),
             proxy,
             gateway.created,
@@ -224,14 +214,8 @@ pub async fn set_reason(
 /// # Errors
 /// [`StoreError::NotFound`].
 pub async fn forget_secrets(db: impl Into<Db<'_>>, id: GatewayId) -> Result<(), StoreError> {
-    let mut db = db.into();
-    let nothing = db.key().seal_text(TABLE, "maas_key", &id.to_string(), &SecretString::from(""));
-    let rows = db
-        .execute(
-            "UPDATE gateways SET maas_key = $2, proxy = NULL, install_token_hash = NULL WHERE id = $1",
-            args![id, nothing],
-        )
-        .await?;
+    let sql = "UPDATE gateways SET proxy = NULL, install_token_hash = NULL WHERE id = $1";
+    let rows = db.into().execute(sql, args![id]).await?;
     found(rows, WHAT, id)
 }
 
@@ -257,40 +241,6 @@ pub async fn set_health(
     found(rows, WHAT, id)
 }
 
-/// Notes the cloud account that was made for a gateway.
-///
-/// # Errors
-/// [`StoreError::NotFound`].
-pub async fn set_account(
-    db: impl Into<Db<'_>>,
-    id: GatewayId,
-    account: Option<AccountId>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let rows = db
-        .into()
-        .execute("UPDATE gateways SET account = $2, updated = $3 WHERE id = $1", args![id, account, now])
-        .await?;
-    found(rows, WHAT, id)
-}
-
-/// Sets how many nodes a gateway shall have.
-///
-/// # Errors
-/// [`StoreError::NotFound`].
-pub async fn set_desired_nodes(
-    db: impl Into<Db<'_>>,
-    id: GatewayId,
-    nodes: u32,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let rows = db
-        .into()
-        .execute("UPDATE gateways SET desired_nodes = $2, updated = $3 WHERE id = $1", args![id, nodes, now])
-        .await?;
-    found(rows, WHAT, id)
-}
-
 /// Replaces (or with `None` ends) the installer's token.
 ///
 /// # Errors
@@ -307,33 +257,6 @@ pub async fn set_install_token(
         .execute("UPDATE gateways SET install_token_hash = $2, updated = $3 WHERE id = $1", args![id, token, now])
         .await?;
     found(rows, WHAT, id)
-}
-
-/// Replaces what is known of the site: MAAS, its key and CA, settings and proxy.
-///
-/// # Errors
-/// [`StoreError::NotFound`].
-pub async fn set_site(db: impl Into<Db<'_>>, gateway: &Gateway, now: Timestamp) -> Result<(), StoreError> {
-    let mut db = db.into();
-    let id = gateway.id.to_string();
-    let maas_key = db.key().seal_text(TABLE, "maas_key", &id, &gateway.maas_key);
-    let proxy = gateway.proxy.as_ref().map(|proxy| db.key().seal_text(TABLE, "proxy", &id, proxy));
-    let rows = db
-        .execute(
-            "UPDATE gateways SET maas_endpoint = $2, maas_key = $3, maas_ca = $4, settings = $5, proxy = $6, updated = $7 \
-             WHERE id = $1",
-            args![
-                gateway.id,
-                &gateway.maas_endpoint,
-                maas_key,
-                &gateway.maas_ca,
-                json(&gateway.settings),
-                proxy,
-                now
-            ],
-        )
-        .await?;
-    found(rows, WHAT, gateway.id)
 }
 
 /// Forgets the gateways deleted before `before` whose clusters and accounts are forgotten already; returns how many.
@@ -364,11 +287,8 @@ fn read(db: &Db<'_>, row: &Row) -> Result<Gateway, StoreError> {
         desired_nodes: row.small("desired_nodes")?,
         version: row.opt_text("version")?,
         cluster: row.parse("cluster")?,
-        account: row.opt_parse("account")?,
+        account: row.parse("account")?,
         install_token_hash: row.opt_text("install_token_hash")?.map(SecretHash::from_stored),
-        maas_endpoint: row.text("maas_endpoint")?,
-        maas_key: key.open_text(TABLE, "maas_key", &id, &row.bytes("maas_key")?)?,
-        maas_ca: row.opt_text("maas_ca")?,
         settings: row.json("settings")?,
         proxy: row.opt_bytes("proxy")?.map(|sealed| key.open_text(TABLE, "proxy", &id, &sealed)).transpose()?,
         created: row.time("created")?,

@@ -62,7 +62,11 @@ macro_rules! columns {
 pub async fn insert(db: impl Into<Db<'_>>, orphan: &Orphan) -> Result<(), StoreError> {
     db.into()
         .execute(
-            concat!("INSERT INTO orphans (", columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"),
+            concat!(
+                "INSERT INTO orphans (",
+                columns!(),
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+            ),
             args![
                 orphan.id,
                 orphan.tenant,

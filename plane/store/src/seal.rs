@@ -240,10 +240,10 @@ mod tests {
     #[test]
     fn a_sealed_value_opens_only_in_its_place() {
         let key = MasterKey::generate();
-        let sealed = key.seal("gateways", "maas_key", "gw_1", b"a:b:c");
-        assert_eq!(&**key.open("gateways", "maas_key", "gw_1", &sealed).unwrap(), b"a:b:c");
+        let sealed = key.seal("accounts", "api_key", "acct_1", b"a:b:c");
+        assert_eq!(&**key.open("accounts", "api_key", "acct_1", &sealed).unwrap(), b"a:b:c");
         for (table, column, row) in
-            [("accounts", "maas_key", "gw_1"), ("gateways", "proxy", "gw_1"), ("gateways", "maas_key", "gw_2")]
+            [("gateways", "api_key", "acct_1"), ("accounts", "proxy", "acct_1"), ("accounts", "api_key", "acct_2")]
         {
             let error = key.open(table, column, row, &sealed).unwrap_err();
             assert!(error.to_string().contains(&format!("{table}.{column} of row `{row}`")), "{error}");

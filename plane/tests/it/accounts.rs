@@ -65,6 +65,42 @@ async fn an_account_is_saved_only_when_maas_accepts_its_key() {
     plane.get("/accounts/third").token(admin).await.problem(404, "account_not_found");
     let used = plane.delete("/accounts/maas-pcg-1").token(admin).await.problem(409, "account_in_use");
     assert!(used.errors[0].detail.contains("`web`"), "{used:?}");
+    assert!(used.detail.contains("gateway `maas-pcg-1`"), "{used:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_rotated_in_one_place_and_a_gateways_own_account_stays_with_it() {
+    let world = world().await;
+    let (plane, admin) = (&world.plane, &world.admin);
+    let store = &plane.running.context.store;
+    let fresh = world.maas.rotate_api_key("admin").unwrap();
+    let properties = plane.get("/accounts/maas-pcg-1/properties").token(admin).await;
+    assert!(properties.text().contains("maas_key_refused"), "{}", properties.text());
+    let key = json!({"api_key": format!("  {} ", secrecy::ExposeSecret::expose_secret(&fresh))});
+    let _: Account = plane.patch("/accounts/maas-pcg-1").token(admin).json(key).await.read(200);
+    let _: AccountProperties = plane.get("/accounts/maas-pcg-1/properties").token(admin).await.read(200);
+    let gateway = ferrogate_store::gateways::get(store, world.objects.gateway).await.unwrap().unwrap();
+    let account = ferrogate_store::accounts::get(store, gateway.account).await.unwrap().unwrap();
+    use secrecy::ExposeSecret as _;
+    assert_eq!(account.api_key.expose_secret(), fresh.expose_secret());
+
+    // Without any cluster it is the gateway's still: its own machines are in that MAAS.
+    let now = plane.running.context.now();
+    ferrogate_store::clusters::request_deletion(store, world.objects.cluster, "", now).await.unwrap();
+    let gone = ferrogate_store::clusters::Observed {
+        from: ClusterState::Deleting,
+        to: ClusterState::Deleted,
+        reason: String::new(),
+        memory: Value::Null,
+        api_endpoint: None,
+        generation: 2,
+        converged: false,
+    };
+    ferrogate_store::clusters::record(store, world.objects.cluster, &gone, now).await.unwrap();
+    let used = plane.delete("/accounts/maas-pcg-1").token(admin).await.problem(409, "account_in_use");
+    assert!(used.detail.contains("used by gateway `maas-pcg-1`"), "{used:?}");
+    let elsewhere = json!({"endpoint": "10.20.0.9:5240", "api_key": fresh.expose_secret()});
+    plane.patch("/accounts/maas-pcg-1").token(admin).json(elsewhere).await.problem(409, "account_in_use");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

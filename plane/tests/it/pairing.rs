@@ -53,6 +53,9 @@ async fn a_code_makes_a_gateway_and_hands_its_installer_what_it_needs() {
     let gateway: Gateway = plane.get("/gateways/maas-pcg-1").token(&admin).await.read(200);
     assert_eq!((gateway.id, gateway.state), (paired.gateway_id, GatewayState::Provisioning));
     assert_eq!(gateway.maas_endpoint, "http://10.11.12.13:5240/MAAS", "the endpoint is repaired");
+    let accounts: Page<ferrogate_api::Account> = plane.get("/accounts").token(&admin).await.read(200);
+    assert_eq!((accounts.items.len(), accounts.items[0].id), (1, gateway.account_id), "the key stands in its account");
+    assert!(accounts.items[0].auto_created && accounts.items[0].name == gateway.name);
     assert_eq!(state(&plane, &admin).await, PairingCodeState::Used);
 
     let path = format!("/install/{}", paired.gateway_id);
@@ -69,6 +72,21 @@ async fn a_code_makes_a_gateway_and_hands_its_installer_what_it_needs() {
     let steps: Vec<_> = operation.steps.iter().map(|step| (step.name.as_str(), step.state)).collect();
     assert_eq!(steps, [("machines", OperationState::Succeeded), ("gateway", OperationState::Running)]);
     assert_eq!(operation.subject, "maas-pcg-1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_whose_name_is_taken_gets_the_next_one() {
+    let plane = TestPlane::start().await;
+    let admin = plane.set_up().await;
+    let first = code(&plane, &admin).await;
+    let _: PairResponse = pair(&plane, first.code.expose()).await.read(201);
+    let renamed = json!({"name": "lille"});
+    let _: ferrogate_api::Account = plane.patch("/accounts/maas-pcg-1").token(&admin).json(renamed).await.read(200);
+    let second = code(&plane, &admin).await;
+    let lille = request(second.code.expose(), "lille", REQUEST_KEY);
+    let paired: PairResponse = plane.post("/pair").json(lille).await.read(201);
+    let made: ferrogate_api::Account = plane.get("/accounts/lille-2").token(&admin).await.read(200);
+    assert_eq!(made.gateway_id, paired.gateway_id);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

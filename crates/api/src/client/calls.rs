@@ -4,10 +4,10 @@ use super::{ApiError, Client, segment, to_json};
 use crate::{
     Account, AccountCreate, AccountProperties, AccountUpdate, AuditEntry, Cluster, ClusterAccepted, ClusterCreate,
     ClusterDelete, ClusterLookup, ClusterPlan, ClusterUpdate, EnrolmentTokenCreate, EnrolmentTokenCreated, Event,
-    Gateway, GatewayForceDelete, GatewayNode, Identity, InstallProgress, InstallStatus, KubeconfigCreate, KubeconfigCreated, KnownCluster, Machine, Operation,
-    Orphan, Page, PageQuery, PairRequest, PairResponse, PairingCode, PairingCodeCreate, PairingCodeCreated, Session,
-    SessionCreate, SessionCreated, SetupRequest, Tenant, TenantCreate, Token, TokenCreate, TokenCreated, User,
-    UserCreate, UserUpdate, UserUpdated,
+    Gateway, GatewayForceDelete, GatewayNode, Identity, InstallProgress, InstallStatus, KnownCluster, KubeconfigCreate,
+    KubeconfigCreated, Machine, Operation, Orphan, Page, PageQuery, PairRequest, PairResponse, PairingCode,
+    PairingCodeCreate, PairingCodeCreated, Session, SessionCreate, SessionCreated, SetupRequest, Tenant, TenantCreate,
+    Token, TokenCreate, TokenCreated, User, UserCreate, UserUpdate, UserUpdated,
 };
 use ferrogate_model::{GatewayId, OperationId, OrphanId, PairingCodeId, TokenId, UserId};
 use http::Method;

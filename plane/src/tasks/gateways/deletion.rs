@@ -101,8 +101,7 @@ impl Deletion<'_> {
 
     /// Clusters that run through the gateway, for people.
     async fn clusters_in_the_way(&self) -> Result<Option<String>, TaskError> {
-        let filter =
-            Filter { gateway: Some(self.gateway.id), kind: Some(ClusterKind::Tenant), ..Filter::default() };
+        let filter = Filter { gateway: Some(self.gateway.id), kind: Some(ClusterKind::Tenant), ..Filter::default() };
         let list = clusters::list(&self.ground.store, &filter, &Page::first(10)).await?;
         if list.items.is_empty() {
             return Ok(None);
@@ -292,9 +291,7 @@ impl Deletion<'_> {
 }
 
 fn is_deletion(operation: &Operation) -> bool {
-    [OperationKind::DeleteGateway, OperationKind::ForceDeleteGateway]
-        .iter()
-        .any(|kind| operation.kind == kind.as_str())
+    [OperationKind::DeleteGateway, OperationKind::ForceDeleteGateway].iter().any(|kind| operation.kind == kind.as_str())
 }
 
 /// How long ago; nothing where clocks disagree.

@@ -21,7 +21,8 @@ use ferrogate_store::{
 };
 
 pub(super) async fn step(ground: &Ground, gateway: &Gateway, presence: &Presence) -> Result<(), TaskError> {
-    let found = match site(ground, gateway).maas_within(LOOK_DEADLINE) {
+    let maas = site(ground, gateway).await?.and_then(|site| site.maas_within(LOOK_DEADLINE));
+    let found = match maas {
         Ok(maas) => maas.machines(&MachineFilter::agent(mark::agent_name(&gateway.cluster))).await,
         Err(problem) => {
             judge_account(ground, gateway, AccountState::Refused, &problem).await?;
@@ -60,22 +61,19 @@ fn account_state(error: &MaasError) -> AccountState {
     }
 }
 
-/// The account made for the gateway works as well as the gateway's own look at MAAS did, while both have the same key.
+/// The gateway's account works as well as its own look at MAAS did.
 async fn judge_account(
     ground: &Ground,
     gateway: &Gateway,
     state: AccountState,
     reason: &str,
 ) -> Result<(), StoreError> {
-    let Some(id) = gateway.account else { return Ok(()) };
-    let Some(account) = accounts::get(&ground.store, id).await?.filter(|account| account.deleted.is_none()) else {
+    let Some(account) = accounts::get(&ground.store, gateway.account).await?.filter(|found| found.deleted.is_none())
+    else {
         return Ok(());
     };
-    use secrecy::ExposeSecret;
-    let is_same = account.endpoint == gateway.maas_endpoint
-        && account.api_key.expose_secret() == gateway.maas_key.expose_secret();
-    if is_same && (account.state != state || account.reason != reason) {
-        accounts::set_state(&ground.store, id, state, reason, ground.now()).await?;
+    if account.state != state || account.reason != reason {
+        accounts::set_state(&ground.store, account.id, state, reason, ground.now()).await?;
     }
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use crate::fixture::{Fixture, account, at, cluster, gateway, name, node, secret};
 use ferrogate_model::{
-    Explain, Retry,
+    ClusterId, Explain, GatewayId, OrphanId, Retry,
     state::{GatewayHealth, GatewayState},
 };
 use ferrogate_store::{
     Page, SecretHash, StoreError,
     accounts::{self, AccountState},
     clusters, gateway_nodes, gateways,
+    orphans::{self, Orphan, OrphanKind},
 };
 use secrecy::ExposeSecret;
 
@@ -18,32 +19,22 @@ pub(crate) async fn a_gateway_is_read_back_with_its_secrets(f: &Fixture) {
     gateways::insert(&f.store, &wanted).await.unwrap();
     let found = gateways::by_name(&f.store, tenant, &wanted.name).await.unwrap().unwrap();
     assert_eq!(format!("{found:?}"), format!("{wanted:?}"));
-    assert_eq!(found.maas_key.expose_secret(), wanted.maas_key.expose_secret());
     assert_eq!(found.proxy.unwrap().expose_secret(), wanted.proxy.as_ref().unwrap().expose_secret());
 
-    let mut site = wanted.clone();
-    site.maas_key = secret("a:b:c");
-    site.proxy = None;
-    site.settings = serde_json::json!({});
-    gateways::set_site(&f.store, &site, at(5)).await.unwrap();
-    gateways::set_health(&f.store, site.id, GatewayHealth::Healthy, Some(at(6)), Some("0.2.0")).await.unwrap();
-    gateways::set_health(&f.store, site.id, GatewayHealth::Unreachable, None, None).await.unwrap();
-    gateways::set_desired_nodes(&f.store, site.id, 1, at(7)).await.unwrap();
-    gateways::set_install_token(&f.store, site.id, None::<&SecretHash>, at(8)).await.unwrap();
-    let found = gateways::get(&f.store, site.id).await.unwrap().unwrap();
+    let id = wanted.id;
+    gateways::set_health(&f.store, id, GatewayHealth::Healthy, Some(at(6)), Some("0.2.0")).await.unwrap();
+    gateways::set_health(&f.store, id, GatewayHealth::Unreachable, None, None).await.unwrap();
+    gateways::set_install_token(&f.store, id, None::<&SecretHash>, at(8)).await.unwrap();
+    let found = gateways::get(&f.store, id).await.unwrap().unwrap();
     assert_eq!(
-        (
-            found.maas_key.expose_secret(),
-            found.proxy.is_none(),
-            found.health,
-            found.last_seen,
-            found.version.as_deref()
-        ),
-        ("a:b:c", true, GatewayHealth::Unreachable, Some(at(6)), Some("0.2.0"))
+        (found.health, found.last_seen, found.version.as_deref()),
+        (GatewayHealth::Unreachable, Some(at(6)), Some("0.2.0"))
     );
-    assert_eq!((found.desired_nodes, found.install_token_hash, found.updated), (1, None, at(8)));
+    assert_eq!((found.install_token_hash, found.updated, found.proxy.is_some()), (None, at(8), true));
+    gateways::forget_secrets(&f.store, id).await.unwrap();
+    assert!(gateways::get(&f.store, id).await.unwrap().unwrap().proxy.is_none());
     let other = f.tenant("other").await;
-    assert!(gateways::find(&f.store, other, site.id).await.unwrap().is_none());
+    assert!(gateways::find(&f.store, other, id).await.unwrap().is_none());
 }
 
 pub(crate) async fn a_gateways_name_is_free_again_once_it_is_deleted(f: &Fixture) {
@@ -138,7 +129,8 @@ pub(crate) async fn an_account_in_use_is_not_deleted(f: &Fixture) {
     f.raw("UPDATE clusters SET deleted = 1").await;
     assert!(accounts::delete(&f.store, wanted.id, at(2)).await.unwrap());
     assert_eq!(accounts::list(&f.store, tenant, Some(gateway), &Page::default()).await.unwrap().items.len(), 0);
-    assert_eq!(accounts::get(&f.store, wanted.id).await.unwrap().unwrap().deleted, Some(at(2)));
+    let found = accounts::get(&f.store, wanted.id).await.unwrap().unwrap();
+    assert_eq!((found.deleted, found.api_key.expose_secret()), (Some(at(2)), ""), "its key is forgotten");
 
     let again = f.account(tenant, gateway, "site").await;
     accounts::set_state(&f.store, again, AccountState::Refused, "the key was refused", at(3)).await.unwrap();
@@ -149,6 +141,48 @@ pub(crate) async fn an_account_in_use_is_not_deleted(f: &Fixture) {
     accounts::change(&f.store, &changed, at(4)).await.unwrap();
     let found = accounts::get(&f.store, again).await.unwrap().unwrap();
     assert_eq!((found.name, found.api_key.expose_secret()), (name("renamed"), "d:e:f"));
+}
+
+pub(crate) async fn the_account_of_a_gateway_is_deleted_after_it(f: &Fixture) {
+    let tenant = f.tenant("acme").await;
+    let record = gateway(tenant, "site");
+    gateways::insert(&f.store, &record).await.unwrap();
+    let own = accounts::Account { id: record.account, ..account(tenant, record.id, "site") };
+    accounts::insert(&f.store, &own).await.unwrap();
+    assert!(!accounts::delete(&f.store, own.id, at(1)).await.unwrap());
+    let (from, deleting) = (GatewayState::Provisioning, GatewayState::Deleting);
+    gateways::transition(&f.store, record.id, from, deleting, "", at(2)).await.unwrap();
+    gateways::transition(&f.store, record.id, deleting, GatewayState::DeletionStuck, "", at(3)).await.unwrap();
+    assert!(!accounts::delete(&f.store, own.id, at(4)).await.unwrap(), "a deletion that is stuck needs the key");
+    gateways::transition(&f.store, record.id, GatewayState::DeletionStuck, deleting, "", at(5)).await.unwrap();
+    gateways::transition(&f.store, record.id, deleting, GatewayState::Deleted, "", at(6)).await.unwrap();
+    assert!(accounts::delete(&f.store, own.id, at(7)).await.unwrap());
+}
+
+pub(crate) async fn what_was_left_behind_outlives_its_gateway(f: &Fixture) {
+    let tenant = f.tenant("acme").await;
+    let orphan = Orphan {
+        id: OrphanId::new(),
+        tenant,
+        gateway: GatewayId::new(),
+        gateway_name: name("site"),
+        cluster: ClusterId::new(),
+        maas_endpoint: "http://10.20.0.2:5240/MAAS".to_owned(),
+        kind: OrphanKind::DnsName,
+        name: "site-0123456789ab.maas".to_owned(),
+        hostname: String::new(),
+        reason: "the site was lost".to_owned(),
+        recorded_by: "usr_1".to_owned(),
+        recorded: at(1),
+    };
+    orphans::insert(&f.store, &orphan).await.unwrap();
+    let listed = orphans::list(&f.store, tenant, &Page::default()).await.unwrap().items;
+    assert_eq!(listed, std::slice::from_ref(&orphan));
+    let other = f.tenant("other").await;
+    assert_eq!(orphans::list(&f.store, other, &Page::default()).await.unwrap().items, []);
+    assert!(!orphans::delete(&f.store, other, orphan.id).await.unwrap());
+    assert!(orphans::delete(&f.store, tenant, orphan.id).await.unwrap());
+    assert!(!orphans::delete(&f.store, tenant, orphan.id).await.unwrap());
 }
 
 pub(crate) async fn nothing_of_a_transaction_remains_when_a_step_fails(f: &Fixture) {

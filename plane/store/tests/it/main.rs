@@ -70,6 +70,8 @@ contract! {
     gateways::a_replaced_node_loses_its_key,
     gateways::a_lost_node_is_not_taken_from_the_replica_it_moved_to,
     gateways::an_account_in_use_is_not_deleted,
+    gateways::the_account_of_a_gateway_is_deleted_after_it,
+    gateways::what_was_left_behind_outlives_its_gateway,
     gateways::nothing_of_a_transaction_remains_when_a_step_fails,
     clusters::a_cluster_is_read_back_whole,
     clusters::a_change_made_to_an_old_generation_is_refused,

@@ -14,8 +14,7 @@ async fn something_of_everything(f: &Fixture) -> GatewayId {
     gateway
 }
 
-const SEALED: [&str; 6] = [
-    "SELECT maas_key FROM gateways",
+const SEALED: [&str; 5] = [
     "SELECT proxy FROM gateways",
     "SELECT api_key FROM accounts",
     "SELECT materials FROM clusters",
@@ -37,9 +36,7 @@ pub(crate) async fn no_secret_is_in_the_database_in_the_clear(f: &Fixture) {
     if !location.starts_with("postgres") {
         for path in [location.to_owned(), format!("{location}-wal")] {
             let bytes = std::fs::read(&path).unwrap();
-            for word in
-                ["maas-secret", "proxy-secret", "account-secret", "materials-secret", "settings-secret", "setup-secret"]
-            {
+            for word in ["proxy-secret", "account-secret", "materials-secret", "settings-secret", "setup-secret"] {
                 assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{word} in {path}");
             }
         }
@@ -49,7 +46,7 @@ pub(crate) async fn no_secret_is_in_the_database_in_the_clear(f: &Fixture) {
 pub(crate) async fn a_changed_secret_is_named_by_table_column_and_row(f: &Fixture) {
     let gateway = something_of_everything(f).await;
     // The key's id is kept, and everything after the nonce replaced.
-    f.raw("UPDATE accounts SET api_key = (SELECT maas_key FROM gateways)").await;
+    f.raw("UPDATE accounts SET api_key = (SELECT proxy FROM gateways)").await;
     let account = accounts::list(
         &f.store,
         gateways::get(&f.store, gateway).await.unwrap().unwrap().tenant,
@@ -93,14 +90,14 @@ pub(crate) async fn resealing_moves_every_secret_to_the_new_key(f: &Fixture) {
     let both = f.key.rotated();
     let store = Store::open(&f.location, both.clone()).await.unwrap();
     // One in each sealed column, and the store's own check of the key.
-    assert_eq!(store.reseal().await.unwrap(), 7);
+    assert_eq!(store.reseal().await.unwrap(), 6);
     assert_eq!(store.reseal().await.unwrap(), 0);
     store.close().await;
 
     assert!(matches!(Store::open(&f.location, f.key.clone()).await, Err(StoreError::WrongKey { .. })));
     let store = Store::open(&f.location, both.current_only()).await.unwrap();
     let found = gateways::get(&store, gateway).await.unwrap().unwrap();
-    assert_eq!(found.maas_key.expose_secret(), "consumer:token:maas-secret");
+    assert_eq!(found.proxy.unwrap().expose_secret(), "http://user:proxy-secret@10.20.0.3:3128");
     assert_eq!(settings::get(&store, "setup-token").await.unwrap().unwrap().expose_secret(), "setup-secret");
     store.close().await;
 }

@@ -10,7 +10,13 @@ use ferrogate_model::{
     state::{ClusterState, GatewayState, OperationState, Severity},
 };
 use ferrogate_plane::tasks::{Done, Gateways, Reconciler};
-use ferrogate_store::{accounts, clusters, gateway_nodes, gateways, gateways::Gateway, orphans::{self, Orphan, OrphanKind}, Page};
+use ferrogate_store::{
+    Page,
+    accounts::{self, AccountState},
+    clusters, gateway_nodes, gateways,
+    gateways::Gateway,
+    orphans::{self, Orphan, OrphanKind},
+};
 use secrecy::ExposeSecret;
 use std::{
     sync::{Arc, Weak},
@@ -95,10 +101,11 @@ async fn everything_is_given_back_in_one_call_that_is_the_last_to_change_anythin
     );
 
     let found = stage.read_gateway(gateway.id).await;
-    assert_eq!((found.maas_key.expose_secret(), found.proxy.is_none()), ("", true), "its secrets are forgotten");
+    assert!(found.proxy.is_none() && found.install_token_hash.is_none(), "its secrets are forgotten");
     let own = stage.read_cluster(gateway.cluster).await;
     assert_eq!((own.state, own.materials.is_none()), (ClusterState::Deleted, true));
-    assert!(accounts::get(&stage.store, gateway.account.unwrap()).await.unwrap().unwrap().deleted.is_some());
+    let account = accounts::get(&stage.store, gateway.account).await.unwrap().unwrap();
+    assert_eq!((account.deleted.is_some(), account.api_key.expose_secret()), (true, ""), "and so is its key");
     assert!(gateway_nodes::list(&stage.store, gateway.id).await.unwrap().is_empty());
     assert_eq!(stage.sites.disconnected.lock().unwrap().len(), 3, "the nodes are told not to come back");
     assert_eq!(stage.read_operation(operation).await.state, OperationState::Succeeded);
@@ -189,7 +196,8 @@ async fn a_release_whose_answer_was_lost_is_not_believed_and_calls_a_person() {
     let found = until_stuck(&stage, gateway.id).await;
     assert!(found.reason.contains("was asked to take back") && found.reason.contains("--force"), "{}", found.reason);
     assert!(machines.iter().all(|machine| found.reason.contains(machine.as_str())), "{}", found.reason);
-    assert_eq!(found.maas_key.expose_secret(), gateway.maas_key.expose_secret(), "its key is needed still");
+    let account = accounts::get(&stage.store, gateway.account).await.unwrap().unwrap();
+    assert!(account.deleted.is_none() && !account.api_key.expose_secret().is_empty(), "its key is needed still");
     assert_eq!(stage.read_operation(operation).await.state, OperationState::Failed);
     let last = stage.told(gateway.id).await.pop().unwrap();
     assert_eq!((last.reason.as_str(), last.severity), ("DeletionStuck", Severity::Error));
@@ -234,11 +242,9 @@ async fn after_a_kill_between_note_and_call_nothing_is_believed_either() {
     let (gateway, machines, fqdn) = big_gateway(&stage).await;
     let nodes = gateway_nodes::list(&stage.store, gateway.id).await.unwrap();
     // What stands in the store when the plane is killed there: the note, and no call.
-    let ids: Vec<_> =
-        machines.iter().map(|name| (stage.maas.machine(name).unwrap().system_id, name.clone())).collect();
+    let ids: Vec<_> = machines.iter().map(|name| (stage.maas.machine(name).unwrap().system_id, name.clone())).collect();
     delete(&stage, gateway.id).await;
-    let left: Vec<_> =
-        ids.iter().map(|(id, name)| serde_json::json!({"system_id": id, "hostname": name})).collect();
+    let left: Vec<_> = ids.iter().map(|(id, name)| serde_json::json!({"system_id": id, "hostname": name})).collect();
     let note = serde_json::json!({"deletion": {"release":
         {"at": stage.ground.now(), "machines": left, "call": "noted"}}});
     clusters::set_memory(&stage.store, gateway.cluster, &note).await.unwrap();
@@ -306,7 +312,7 @@ async fn a_release_that_never_arrived_is_made_again() {
 async fn a_deletion_waits_for_the_clusters_and_names_them() {
     let stage = Stage::new().await;
     let (gateway, machines, _) = big_gateway(&stage).await;
-    let (cluster, _) = stage.cluster("c1", gateway.id, gateway.account.unwrap()).await;
+    let (cluster, _) = stage.cluster("c1", gateway.id, gateway.account).await;
     delete(&stage, gateway.id).await;
     run(&stage, gateway.id).await;
     assert_eq!(stage.read_gateway(gateway.id).await.reason, "waits until its clusters are gone: `c1`");
@@ -454,6 +460,22 @@ async fn a_release_whose_dial_failed_was_never_asked_for_and_is_when_the_gateway
 
     stage.maas.set_gate(None);
     stage.sites.connect(gateway.id, nodes[0].id, &nodes[0].name, stage.ground.now());
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+}
+
+#[tokio::test]
+async fn a_gateway_whose_key_was_rotated_is_observed_and_deleted_with_the_new_one() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let mut account = accounts::get(&stage.store, gateway.account).await.unwrap().unwrap();
+    account.api_key = stage.maas.rotate_api_key("admin").unwrap();
+    accounts::change(&stage.store, &account, stage.ground.now()).await.unwrap();
+
+    run(&stage, gateway.id).await;
+    let found = accounts::get(&stage.store, account.id).await.unwrap().unwrap();
+    assert_eq!((found.state, found.reason.as_str()), (AccountState::Ready, ""));
+    delete(&stage, gateway.id).await;
     until_deleted(&stage, gateway.id).await;
     assert_nothing_is_left(&stage, &machines, &fqdn);
 }

@@ -9,9 +9,8 @@ use ferrogate_plane::tasks::{Done, Gateways, Reconciler};
 use ferrogate_store::{
     Page,
     accounts::{self, AccountState},
-    audit, gateway_nodes, gateways, machines, operations,
+    gateway_nodes, machines, operations,
 };
-use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};
 
 async fn run(stage: &Stage, gateway: GatewayId) -> Done {
@@ -19,7 +18,7 @@ async fn run(stage: &Stage, gateway: GatewayId) -> Done {
 }
 
 #[tokio::test]
-async fn a_gateway_runs_when_its_first_node_connects_and_has_an_account_then() {
+async fn a_gateway_runs_when_its_first_node_connects() {
     let stage = Stage::new().await;
     let gateway = stage.gateway("paris", 3).await;
     run(&stage, gateway.id).await;
@@ -33,11 +32,6 @@ async fn a_gateway_runs_when_its_first_node_connects_and_has_an_account_then() {
         (found.state, found.health, found.version.as_deref()),
         (GatewayState::Running, GatewayHealth::Degraded, Some("0.1.0"))
     );
-    let account = accounts::get(&stage.store, found.account.unwrap()).await.unwrap().unwrap();
-    assert_eq!((account.name, account.gateway, account.auto_created), (gateway.name.clone(), gateway.id, true));
-    assert_eq!(account.api_key.expose_secret(), gateway.maas_key.expose_secret());
-    let audited = audit::list(&stage.store, &audit::Filter::default(), &Page::default()).await.unwrap().items;
-    assert_eq!(audited[0].action, "account.create");
     let installing = operations::open_on(&stage.store, &gateway.id.into()).await.unwrap();
     assert_eq!(installing.len(), 1, "two nodes are missing yet");
 
@@ -49,11 +43,9 @@ async fn a_gateway_runs_when_its_first_node_connects_and_has_an_account_then() {
     assert_eq!(stage.read_operation(installing[0].id).await.state, OperationState::Succeeded);
     let own = stage.read_cluster(gateway.cluster).await;
     assert_eq!((own.state, own.observed_generation), (ClusterState::Running, 1));
-    assert_eq!(stage.reasons(gateway.id).await, ["Degraded", "Running", "AccountCreated", "Healthy"]);
+    assert_eq!(stage.reasons(gateway.id).await, ["Degraded", "Running", "Healthy"]);
     run(&stage, gateway.id).await;
-    assert_eq!(stage.reasons(gateway.id).await.len(), 4, "everything is told once");
-    let list = accounts::list(&stage.store, stage.tenant, None, &Page::default()).await.unwrap();
-    assert_eq!(list.items.len(), 1);
+    assert_eq!(stage.reasons(gateway.id).await.len(), 3, "everything is told once");
 }
 
 #[tokio::test]
@@ -66,20 +58,6 @@ async fn a_node_that_was_revoked_through_another_replica_is_cut_here() {
     gateway_nodes::revoke(&stage.store, gateway.id, node, stage.ground.now()).await.unwrap();
     run(&stage, gateway.id).await;
     assert_eq!(*stage.sites.disconnected.lock().unwrap(), [node]);
-}
-
-#[tokio::test]
-async fn an_account_whose_name_is_taken_gets_the_next_one() {
-    let stage = Stage::new().await;
-    let (lyon, _) = stage.running_gateway("paris").await;
-    let mut account = accounts::get(&stage.store, lyon.account.unwrap()).await.unwrap().unwrap();
-    account.name = "lille".parse().unwrap();
-    accounts::change(&stage.store, &account, stage.ground.now()).await.unwrap();
-    let lille = stage.gateway("lille", 1).await;
-    stage.node(lille.id, "lille-1").await;
-    run(&stage, lille.id).await;
-    let made = stage.read_gateway(lille.id).await.account.unwrap();
-    assert_eq!(accounts::get(&stage.store, made).await.unwrap().unwrap().name.as_str(), "lille-2");
 }
 
 #[tokio::test]
@@ -196,7 +174,7 @@ async fn the_machines_of_a_gateway_and_its_account_are_looked_at_through_it() {
     ];
     wanted.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(seen, wanted);
-    let account = stage.read_gateway(gateway.id).await.account.unwrap();
+    let account = stage.read_gateway(gateway.id).await.account;
     let state = || async {
         let found = accounts::get(&stage.store, account).await.unwrap().unwrap();
         (found.state, found.reason)
@@ -204,12 +182,7 @@ async fn the_machines_of_a_gateway_and_its_account_are_looked_at_through_it() {
     assert_eq!(state().await, (AccountState::Ready, String::new()));
 
     // Somebody takes the key away in MAAS.
-    let mut site = stage.read_gateway(gateway.id).await;
-    site.maas_key = "Wrong0Consumer0000:Wrong0Token0000000:WrongSecret000000000000000000000".to_owned().into();
-    gateways::set_site(&stage.store, &site, stage.ground.now()).await.unwrap();
-    let mut record = accounts::get(&stage.store, account).await.unwrap().unwrap();
-    record.api_key = site.maas_key.clone();
-    accounts::change(&stage.store, &record, stage.ground.now()).await.unwrap();
+    stage.maas.rotate_api_key("admin").unwrap();
     run(&stage, gateway.id).await;
     let (refused, reason) = state().await;
     assert_eq!(refused, AccountState::Refused, "{reason}");

@@ -37,11 +37,11 @@ async fn deleted_things_are_listed_for_72_hours_and_then_forgotten_together() {
         };
         clusters::record(&stage.store, id, &gone, now).await.unwrap();
     }
-    accounts::delete(&stage.store, account, now).await.unwrap();
     for (from, to) in [(GatewayState::Running, GatewayState::Deleting), (GatewayState::Deleting, GatewayState::Deleted)]
     {
         gateways::transition(&stage.store, gateway.id, from, to, "", now).await.unwrap();
     }
+    assert!(accounts::delete(&stage.store, account, now).await.unwrap(), "after the gateway whose it is");
     let event = Event {
         id: EventId::new(),
         tenant: stage.tenant,

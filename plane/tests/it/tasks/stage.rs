@@ -230,7 +230,7 @@ impl Stage {
         Arc::new(Ground { replica: name.into(), ..(*self.ground).clone() })
     }
 
-    /// A gateway with the record of its own cluster and the operation that installs it, as pairing leaves them.
+    /// A gateway with its account, the record of its own cluster and the operation that installs it, as pairing leaves them.
     pub(crate) async fn gateway(&self, name: &str, nodes: u32) -> Gateway {
         let now = self.clock.now();
         let gateway = Gateway {
@@ -243,11 +243,8 @@ impl Stage {
             desired_nodes: nodes,
             version: None,
             cluster: ClusterId::new(),
-            account: None,
+            account: AccountId::new(),
             install_token_hash: Some(SecretHash::of(&SecretString::from(format!("install {name}")))),
-            maas_endpoint: self.maas.url(),
-            maas_key: self.maas.api_key("admin").unwrap(),
-            maas_ca: None,
             settings: serde_json::json!({}),
             proxy: Some(SecretString::from(r#"{"https_proxy": "http://10.20.0.3:3128"}"#)),
             created: now,
@@ -256,6 +253,22 @@ impl Stage {
             deleted: None,
         };
         gateways::insert(&self.store, &gateway).await.unwrap();
+        let account = Account {
+            id: gateway.account,
+            tenant: self.tenant,
+            name: gateway.name.clone(),
+            gateway: gateway.id,
+            endpoint: self.maas.url(),
+            api_key: self.maas.api_key("admin").unwrap(),
+            ca_pem: None,
+            state: AccountState::Unknown,
+            reason: String::new(),
+            auto_created: true,
+            created: now,
+            updated: now,
+            deleted: None,
+        };
+        accounts::insert(&self.store, &account).await.unwrap();
         let mut own = self.cluster_record(name, gateway.id, None);
         own.id = gateway.cluster;
         own.kind = ClusterKind::Gateway;
@@ -291,24 +304,7 @@ impl Stage {
         let (from, to) = (GatewayState::Provisioning, GatewayState::Running);
         gateways::transition(&self.store, gateway.id, from, to, "", now).await.unwrap();
         self.node(gateway.id, &format!("{name}-1")).await;
-        let account = Account {
-            id: AccountId::new(),
-            tenant: self.tenant,
-            name: gateway.name.clone(),
-            gateway: gateway.id,
-            endpoint: gateway.maas_endpoint.clone(),
-            api_key: gateway.maas_key.clone(),
-            ca_pem: None,
-            state: AccountState::Ready,
-            reason: String::new(),
-            auto_created: true,
-            created: now,
-            updated: now,
-            deleted: None,
-        };
-        accounts::insert(&self.store, &account).await.unwrap();
-        gateways::set_account(&self.store, gateway.id, Some(account.id), now).await.unwrap();
-        (self.read_gateway(gateway.id).await, account.id)
+        (self.read_gateway(gateway.id).await, gateway.account)
     }
 
     /// The one node of a gateway that is connected.

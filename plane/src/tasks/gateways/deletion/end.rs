@@ -1,12 +1,11 @@
 //! The records of a gateway that is gone.
 
 use super::{STEPS, is_deletion};
-use crate::tasks::{
-    Ground, TaskError,
-    gateways::{
-        event,
-        note::Left,
-        registration::entry,
+use crate::{
+    app::audit::by_plane,
+    tasks::{
+        Ground, TaskError,
+        gateways::{event, note::Left},
     },
 };
 use ferrogate_engine::mark;
@@ -93,7 +92,10 @@ pub(super) async fn finish(
     let mut tx = ground.store.begin().await?;
     let (from, to) = (gateway.state, GatewayState::Deleted);
     if let (End::Abandoned { why, machines, may_have_name, by }, Some(own)) = (&how, own) {
-        for orphan in left_behind(gateway, own, machines, *may_have_name, why, by, now) {
+        let account = accounts::get(&mut tx, gateway.account).await?;
+        let endpoint = account.map(|account| account.endpoint).unwrap_or_default();
+        let left = LeftBehind { gateway, own, endpoint, why, by, now };
+        for orphan in left.records(machines, *may_have_name) {
             orphans::insert(&mut tx, &orphan).await?;
         }
     }
@@ -105,7 +107,8 @@ pub(super) async fn finish(
     let accounts = accounts::list(&mut tx, gateway.tenant, Some(gateway.id), &Page::first(Page::MAX)).await?;
     for account in accounts.items {
         accounts::delete(&mut tx, account.id, now).await?;
-        audit::append_in(&mut tx, &entry(ground, gateway.tenant, account.id.into(), "account.delete", now)).await?;
+        let deleted = by_plane(&ground.replica, gateway.tenant, account.id.into(), "account.delete", now);
+        audit::append_in(&mut tx, &deleted).await?;
     }
     let nodes = gateway_nodes::revoke_all(&mut tx, gateway.id, now).await?;
     close_operations(&mut tx, gateway, &reason, now).await?;
@@ -120,38 +123,42 @@ pub(super) async fn finish(
 }
 
 /// What may be left behind, as it is recorded: it must be found again when nothing else remembers the gateway.
-fn left_behind(
-    gateway: &Gateway,
-    own: &Cluster,
-    machines: &[Left],
-    may_have_name: bool,
-    why: &str,
-    by: &str,
+struct LeftBehind<'a> {
+    gateway: &'a Gateway,
+    own: &'a Cluster,
+    endpoint: String,
+    why: &'a str,
+    by: &'a str,
     now: Timestamp,
-) -> Vec<Orphan> {
-    let record = |kind, name: String, hostname: String| Orphan {
-        id: OrphanId::new(),
-        tenant: gateway.tenant,
-        gateway: gateway.id,
-        gateway_name: gateway.name.clone(),
-        cluster: own.id,
-        maas_endpoint: gateway.maas_endpoint.clone(),
-        kind,
-        name,
-        hostname,
-        reason: why.to_owned(),
-        recorded_by: by.to_owned(),
-        recorded: now,
-    };
-    let mut all: Vec<_> = machines
-        .iter()
-        .map(|machine| record(OrphanKind::Machine, machine.system_id.to_string(), machine.hostname.clone()))
-        .collect();
-    if may_have_name {
-        let fqdn = mark::endpoint_fqdn(&own.id, &own.name, &own.spec.domain);
-        all.push(record(OrphanKind::DnsName, fqdn, String::new()));
+}
+
+impl LeftBehind<'_> {
+    fn records(&self, machines: &[Left], may_have_name: bool) -> Vec<Orphan> {
+        let machine = |left: &Left| self.record(OrphanKind::Machine, left.system_id.to_string(), left.hostname.clone());
+        let mut all: Vec<_> = machines.iter().map(machine).collect();
+        if may_have_name {
+            let fqdn = mark::endpoint_fqdn(&self.own.id, &self.own.name, &self.own.spec.domain);
+            all.push(self.record(OrphanKind::DnsName, fqdn, String::new()));
+        }
+        all
     }
-    all
+
+    fn record(&self, kind: OrphanKind, name: String, hostname: String) -> Orphan {
+        Orphan {
+            id: OrphanId::new(),
+            tenant: self.gateway.tenant,
+            gateway: self.gateway.id,
+            gateway_name: self.gateway.name.clone(),
+            cluster: self.own.id,
+            maas_endpoint: self.endpoint.clone(),
+            kind,
+            name,
+            hostname,
+            reason: self.why.to_owned(),
+            recorded_by: self.by.to_owned(),
+            recorded: self.now,
+        }
+    }
 }
 
 async fn close_cluster(tx: &mut Tx, own: &Cluster, reason: &str, now: Timestamp) -> Result<(), StoreError> {

@@ -42,7 +42,7 @@ impl Deletion<'_> {
     /// Removes everything but the machines, writes down what will be released, and makes the one call.
     pub(super) async fn prepare_and_ask(mut self) -> Result<Done, TaskError> {
         let (ground, gateway, own) = (self.ground, self.gateway, self.own);
-        let maas = match site(ground, gateway).maas() {
+        let maas = match site(ground, gateway).await?.and_then(|site| site.maas()) {
             Ok(maas) => maas,
             Err(problem) => return self.hindered(format!("its MAAS cannot be used: {problem}"), LATER).await,
         };
@@ -84,7 +84,10 @@ impl Deletion<'_> {
                 tracing::info!(gateway = %gateway.id, error = said, "no answer to the release of the machines");
                 self.note.hindered_since.get_or_insert(now);
                 self.keep().await?;
-                Ok(Done::new(SOON, format!("whether MAAS takes back {all} is looked at, because it did not answer: {said}")))
+                Ok(Done::new(
+                    SOON,
+                    format!("whether MAAS takes back {all} is looked at, because it did not answer: {said}"),
+                ))
             }
         }
     }
@@ -101,7 +104,8 @@ impl Deletion<'_> {
     pub(super) async fn watch(mut self) -> Result<Done, TaskError> {
         let Some(asked) = self.note.release.clone() else { return Ok(Done::new(SOON, "")) };
         let all = names(&asked.machines);
-        let looked = match site(self.ground, self.gateway).maas_within(LOOK_DEADLINE) {
+        let maas = site(self.ground, self.gateway).await?.and_then(|site| site.maas_within(LOOK_DEADLINE));
+        let looked = match maas {
             Ok(maas) => look(&maas, self.own.id, &asked).await,
             Err(problem) => return self.hindered(format!("its MAAS cannot be used: {problem}"), LATER).await,
         };
