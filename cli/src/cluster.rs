@@ -256,16 +256,16 @@ pub(crate) async fn scale(plane: &PlaneArgs, command: &ScaleCommand) -> Result<(
 }
 
 /// Dangerous verbs ask for the name; `what_it_does` is a sentence.
-fn confirm(what_it_does: &str, what: &str, name: &str, yes: bool) -> Result<()> {
+pub(crate) fn confirm(what_it_does: &str, what: &str, name: &str, yes: bool) -> Result<()> {
     if yes {
         return Ok(());
     }
     let term = console::Term::stderr();
     if !console::user_attended() {
-        return Err(Failure::usage(format!("deleting {what} {name} wants to be confirmed and nobody can be asked"))
+        return Err(Failure::usage(format!("giving up {what} {name} wants to be confirmed and nobody can be asked"))
             .with_hint("give --yes"));
     }
-    term.write_str(&format!("{what_it_does} Type its name to go on: "))?;
+    term.write_str(&format!("{what_it_does} Type `{name}` to go on: "))?;
     if term.read_line()?.trim() != name {
         return Err(Failure::failed("the name was not repeated; nothing was deleted"));
     }

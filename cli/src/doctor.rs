@@ -1,4 +1,7 @@
-//! `ferrogate doctor maas`: can a gateway be built with this MAAS and this key?
+//! `ferrogate doctor`. Here `doctor maas`: can a gateway be built with this MAAS and this key?
+
+mod leaks;
+mod marked;
 
 use crate::context::{proxy_from_environment, read_secret};
 use crate::exit::{Exit, Failure, Result};
@@ -12,7 +15,7 @@ use ferrogate_model::{Explain, Fault, SystemClock};
 use ferrogate_net::{Direct, Trust};
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +29,11 @@ pub(crate) enum DoctorCommand {
         after_help = "Example:\n  ferrogate doctor maas --endpoint http://10.11.12.13:5240/MAAS --api-key-file maas.key"
     )]
     Maas(MaasArgs),
+    /// List what in a MAAS bears a mark of ours and belongs to no cluster that the plane knows, and give it back
+    #[command(
+        after_help = "Exit codes: 0 nothing is left, or --release gave everything back · 1 something is there still · 2 --release without a plane to ask · 3 nothing bears that mark · 4 MAAS or the plane refuses the credentials · 5 MAAS or the plane is not reached\n\nA mark names a cluster, not a plane: a cluster that this plane does not know may be another plane's in the same MAAS. So each is released by its id, never all at once.\n\nExample:\n  ferrogate doctor leaks --endpoint http://10.11.12.13:5240/MAAS --api-key-file maas.key\n  ferrogate doctor leaks --endpoint http://10.11.12.13:5240/MAAS --api-key-file maas.key --release cls_01990f3e6b0a7c31a5d2c0ffee123456"
+    )]
+    Leaks(Box<leaks::LeaksArgs>),
 }
 
 #[derive(Args, Debug)]
@@ -81,27 +89,12 @@ struct Placement {
 }
 
 pub(crate) async fn run(command: &DoctorCommand) -> Result<()> {
-    let DoctorCommand::Maas(args) = command;
-    let (endpoint, repairs) = Endpoint::parse(&args.endpoint).map_err(|error| Failure::usage(error.to_string()))?;
-    let key: ApiKey = read_secret(&args.api_key_file)?
-        .expose_secret()
-        .parse()
-        .map_err(|error| Failure::usage(format!("{}: {error}", args.api_key_file.display())))?;
-    let mut options = ClientOptions::new(endpoint.clone(), key, Arc::new(Direct::new()), Arc::new(SystemClock));
-    options.deadline = CALL_DEADLINE;
-    options.proxy = proxy_from_environment()?;
-    if let Some(file) = &args.ca_file {
-        let pem = std::fs::read_to_string(file)
-            .map_err(|error| Failure::usage(format!("could not read {}: {error}", file.display())))?;
-        options.trust = Trust::system().with_ca(pem);
-    }
-    let client = Client::new(options).map_err(|error| failure(&error))?;
-    let repairs: Vec<_> = repairs.iter().map(ToString::to_string).collect();
-    if args.output == Format::Table {
-        for repair in &repairs {
-            print::note(&format!("note: {repair}"));
-        }
-    }
+    let args = match command {
+        DoctorCommand::Maas(args) => args,
+        DoctorCommand::Leaks(args) => return leaks::run(args).await,
+    };
+    let (client, repairs) = maas_client(&args.endpoint, &args.api_key_file, args.ca_file.as_deref(), args.output)?;
+    let endpoint = client.endpoint().clone();
     let findings = look(&client, endpoint.to_string(), repairs).await.map_err(|error| failure(&error))?;
     match args.output {
         Format::Json => print::data(&output::json(&findings)?),
@@ -117,6 +110,36 @@ pub(crate) async fn run(command: &DoctorCommand) -> Result<()> {
         .with_hint("use the key of a MAAS user who may deploy machines"));
     }
     Ok(())
+}
+
+/// A client of the MAAS that is meant, and how its address was repaired, which is told to people.
+fn maas_client(
+    endpoint: &str,
+    api_key_file: &Path,
+    ca_file: Option<&Path>,
+    format: Format,
+) -> Result<(Client, Vec<String>)> {
+    let (endpoint, repairs) = Endpoint::parse(endpoint).map_err(|error| Failure::usage(error.to_string()))?;
+    let key: ApiKey = read_secret(api_key_file)?
+        .expose_secret()
+        .parse()
+        .map_err(|error| Failure::usage(format!("{}: {error}", api_key_file.display())))?;
+    let mut options = ClientOptions::new(endpoint, key, Arc::new(Direct::new()), Arc::new(SystemClock));
+    options.deadline = CALL_DEADLINE;
+    options.proxy = proxy_from_environment()?;
+    if let Some(file) = ca_file {
+        let pem = std::fs::read_to_string(file)
+            .map_err(|error| Failure::usage(format!("could not read {}: {error}", file.display())))?;
+        options.trust = Trust::system().with_ca(pem);
+    }
+    let client = Client::new(options).map_err(|error| failure(&error))?;
+    let repairs: Vec<_> = repairs.iter().map(ToString::to_string).collect();
+    if format == Format::Table {
+        for repair in &repairs {
+            print::note(&format!("note: {repair}"));
+        }
+    }
+    Ok((client, repairs))
 }
 
 fn failure(error: &ferrogate_maas::MaasError) -> Failure {

@@ -109,3 +109,33 @@ async fn something_that_is_no_maas_is_recognised() {
     assert_eq!(code, 1, "{err}");
     assert!(err.to_lowercase().contains("not") && err.contains("MAAS"), "{err}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_plane_leaks_are_listed_and_none_is_released() {
+    let site = Site::new().await;
+    let (endpoint, _) = ferrogate_maas::Endpoint::parse(&site.maas.url()).unwrap();
+    let key = site.admin_key().parse().unwrap();
+    let connector = Network::sockets().connector();
+    let clock = std::sync::Arc::new(ferrogate_model::SystemClock);
+    let options = ferrogate_maas::ClientOptions::new(endpoint, key, connector, clock);
+    let maas = ferrogate_maas::Client::new(options).unwrap();
+    let cluster = ferrogate_model::ClusterId::new().to_string();
+    let machine = maas.allocate(&ferrogate_maas::Allocate::default()).await.unwrap();
+    maas.set_owner_data(&machine.system_id, [("ferrogate-cluster", cluster.as_str())]).await.unwrap();
+    let ask = |more: &[&str]| {
+        let mut command = ferrogate(site.home.path());
+        command.args(["doctor", "leaks", "--endpoint", &site.maas.url(), "--api-key-file"]);
+        command.arg(site.key_file(&site.admin_key())).args(more);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let (code, out, err) = parts(&ask(&["-o", "json"]).await.unwrap());
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("no plane is asked") && err.contains("ferrogate login"), "{err}");
+    let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&found["plane_asked"], &found["leaks"][0]["cluster"]), (&false.into(), &cluster.as_str().into()));
+    assert_eq!(found["leaks"][0]["machines"][0]["hostname"], machine.hostname);
+    let (code, _, err) = parts(&ask(&["--release", &cluster, "--yes"]).await.unwrap());
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("nothing is released unless a plane says"), "{err}");
+    assert_eq!(site.maas.machine(&machine.hostname).unwrap().status, "Allocated");
+}
