@@ -1,7 +1,7 @@
 //! Container images packed without Docker: one layer and its description in an archive that containerd, k3s and Docker
 //! import. The same input gives the same bytes, and so the same checksum.
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -130,19 +130,20 @@ pub(crate) fn image(layer: Layer, description: &Description) -> Result<Vec<u8>> 
     let layer = layer.archive.into_inner().context("closing the layer")?;
     let labels: serde_json::Map<_, _> =
         description.labels.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
-    let config = serde_json::to_vec(&json!({
+    let config = json!({
         "architecture": architecture(),
         "os": "linux",
         "config": {"Entrypoint": description.entrypoint, "Cmd": description.command, "User": description.user,
             "Env": description.environment, "Labels": labels},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&Sha256::digest(&layer)))]},
-    }))?;
+    })
+    .to_string()
+    .into_bytes();
     let config_name = format!("{}.json", hex(&Sha256::digest(&config)));
-    let manifest = serde_json::to_vec(
-        &json!([{"Config": config_name, "RepoTags": [description.reference], "Layers": ["layer.tar"]}]),
-    )?;
+    let manifest =
+        json!([{"Config": config_name, "RepoTags": [description.reference], "Layers": ["layer.tar"]}]).to_string();
     let mut archive = tar::Builder::new(Vec::with_capacity(layer.len() + CHUNK));
-    append(&mut archive, "manifest.json", 0o644, &manifest)?;
+    append(&mut archive, "manifest.json", 0o644, manifest.as_bytes())?;
     append(&mut archive, &config_name, 0o644, &config)?;
     append(&mut archive, "layer.tar", 0o644, &layer)?;
     archive.into_inner().context("closing the archive")
@@ -163,6 +164,17 @@ mod tests {
     #[test]
     fn the_same_input_gives_the_same_image() {
         assert_eq!(packed(), packed());
+    }
+
+    /// What was packed yesterday has the same digest today: caches and mirrors go by it.
+    #[test]
+    fn the_bytes_of_an_image_do_not_change() {
+        let mut layer = Layer::new();
+        layer.folder("tmp", 0o1777).unwrap();
+        layer.file("usr/bin/web", 0o755, b"program").unwrap();
+        layer.link("bin", "usr/bin").unwrap();
+        let content = layer.archive.into_inner().unwrap();
+        assert_eq!(hex(&Sha256::digest(&content)), "4395a684893b312e9e2259bf119522d2154cd3ccc7d8b219f77bdb234ade08ca");
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use crate::archive;
 use crate::cache::Cache;
+use crate::error::{BuildError, Context, Result};
 use crate::images;
 use crate::key::Key;
 use crate::programs::All;
 use crate::root_image::Tree;
 use crate::workshop::{Step, Workshop};
-use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -78,7 +78,7 @@ fn pack(workshop: &Workshop, programs: &All) -> Result<()> {
     let status = zstd.wait().context("waiting for zstd")?;
     written?;
     if !status.success() {
-        bail!("zstd failed ({status}); is the disk full?");
+        return Err(BuildError::new(format!("zstd failed ({status})")).with_hint("look whether the disk is full"));
     }
     Ok(())
 }

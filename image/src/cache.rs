@@ -1,11 +1,12 @@
 //! The folder of finished artifacts. An artifact is built in a folder of its own and renamed when it is whole, so what
 //! is in the cache is always complete; a lock lets one build work at a time.
 
+use crate::error::{BuildError, Context, Result};
 use crate::key::DIGITS;
 use crate::workshop::{Step, Workshop, spoken};
-use anyhow::{Context, Result, bail};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -55,7 +56,12 @@ impl Cache {
     /// # Errors
     /// What `build` says.
     #[expect(clippy::print_stderr, reason = "progress belongs to stderr")]
-    pub fn artifact(&self, step: &Step, key: &str, build: impl FnOnce(&Workshop) -> Result<()>) -> Result<PathBuf> {
+    pub fn artifact<E: Into<Box<dyn Error + Send + Sync>>>(
+        &self,
+        step: &Step,
+        key: &str,
+        build: impl FnOnce(&Workshop) -> Result<(), E>,
+    ) -> Result<PathBuf> {
         self.step.set(self.step.get() + 1);
         let place = format!("[{}/{}] {}", self.step.get(), self.steps, step.name);
         let name = format!("{}-{key}", step.name);
@@ -123,12 +129,9 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 fn remove(folder: &Path) -> Result<()> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").context("reading what is mounted")?;
     if let Some(mount) = mounted_below(&mounts, folder) {
-        bail!(
-            "{} is still mounted, so {} is not removed; when the tool that mounted it has ended: umount {}",
-            mount.display(),
-            folder.display(),
-            mount.display()
-        );
+        let what = format!("{} is still mounted, so {} is not removed", mount.display(), folder.display());
+        return Err(BuildError::new(what)
+            .with_hint(format!("when the tool that mounted it has ended: umount {}", mount.display())));
     }
     std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))
 }
@@ -166,7 +169,8 @@ fn lock(path: &Path) -> Result<File> {
                 let _ = pause.recv_timeout(LOOK_AGAIN);
             }
             Err(TryLockError::WouldBlock) => {
-                bail!("another build held {} for {}; end it, then start again", path.display(), spoken(PATIENCE))
+                return Err(BuildError::new(format!("another build held {} for {}", path.display(), spoken(PATIENCE)))
+                    .with_hint("end it, then start again"));
             }
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("locking {}", path.display()));
@@ -205,7 +209,7 @@ mod tests {
     fn build(folder: &Path, keys: [&str; 2]) -> Cache {
         let cache = Cache::open(folder, STEPS.len()).unwrap();
         for (step, key) in STEPS.iter().zip(keys) {
-            let write = |shop: &Workshop| Ok(std::fs::write(shop.out().join("content"), key)?);
+            let write = |shop: &Workshop| std::fs::write(shop.out().join("content"), key);
             let made = cache.artifact(step, key, write).unwrap();
             assert_eq!(std::fs::read_to_string(made.join("content")).unwrap(), key);
         }

@@ -1,7 +1,7 @@
 //! Debian's packages, from the mirror that this computer's apt uses.
 
+use crate::error::{BuildError, Result};
 use crate::workshop::{Workshop, answer};
-use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,9 +14,10 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub fn mirror() -> Result<String> {
     // Says what an update would fetch and fetches nothing; it works before the first update too.
     let uris = answer(Command::new("apt-get").args(["update", "--print-uris"]), "asking apt for its mirror")?;
-    choose(&uris).context(
-        "apt knows no Debian archive: name the mirror with --debian-mirror, or add a Debian suite to apt's sources",
-    )
+    choose(&uris).ok_or_else(|| {
+        BuildError::new("apt knows no Debian archive")
+            .with_hint("name the mirror with --debian-mirror, or add a Debian suite to apt's sources")
+    })
 }
 
 /// The first archive with a plain Debian suite; updates, security and backports live elsewhere or are not whole.
@@ -64,7 +65,7 @@ pub fn only_file(folder: &Path) -> Result<PathBuf> {
     let mut files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     match (files.pop(), files.is_empty()) {
         (Some(file), true) => Ok(file),
-        _ => bail!("expected one file in {}", folder.display()),
+        _ => Err(BuildError::new(format!("expected one file in {}", folder.display()))),
     }
 }
 

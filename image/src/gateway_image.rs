@@ -1,7 +1,7 @@
 //! The gateway's container image: one static binary from scratch, packed without Docker.
 
 use crate::archive::{self, Description, Layer};
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use std::path::{Path, PathBuf};
 
 /// Unprivileged user of the image; the DaemonSet overrides it where it must read root's files.

@@ -1,9 +1,9 @@
 //! The container images of a node, and the one that scenarios deploy.
 
 use crate::archive::{self, Description, Layer};
+use crate::error::{Context, Result};
 use crate::network_tools;
 use crate::programs::{All, Programs};
-use anyhow::{Context, Result};
 use std::path::Path;
 
 /// Raised when the packing changes what is in an image.

@@ -1,7 +1,7 @@
 //! The name of an artifact's inputs: equal inputs, equal key, and so the artifact that is there already.
 
 use crate::archive::hex;
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -39,7 +39,7 @@ impl Key {
         files_below(folder, &mut files)?;
         files.sort();
         for file in files {
-            let label = file.strip_prefix(folder)?.display().to_string();
+            let label = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
             let content = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
             self = self.bytes(&label, &content);
         }

@@ -6,6 +6,7 @@ mod archive;
 pub mod bundle;
 mod cache;
 pub mod debian;
+mod error;
 pub mod gateway_image;
 mod images;
 mod key;
@@ -17,5 +18,6 @@ pub mod root_image;
 mod workshop;
 
 pub use cache::Cache;
+pub use error::{BuildError, Result};
 pub use key::Key;
 pub use workshop::{Step, Workshop, answer, spoken};

@@ -1,6 +1,6 @@
 //! The tools that a build drives. Debian packages are installed where we are root, else named.
 
-use anyhow::{Result, bail};
+use crate::error::{BuildError, Result};
 use std::path::Path;
 use std::process::Command;
 
@@ -79,7 +79,8 @@ fn missing(needs: &[Needs]) -> Vec<&'static str> {
 /// When it is not: no package of a distribution is new enough, so a person installs it.
 pub fn go() -> Result<()> {
     if !has_program("go") {
-        bail!("Kubernetes is built from its sources: install Go 1.26 or newer and put `go` on the PATH");
+        return Err(BuildError::new("there is no Go, and Kubernetes is built from its sources")
+            .with_hint("install Go 1.26 or newer and put `go` on the PATH"));
     }
     Ok(())
 }
@@ -96,11 +97,14 @@ pub fn bring(needs: &[Needs], may_install: bool) -> Result<()> {
     }
     let list = absent.join(" ");
     if !may_install || !is_root() || !has_program("apt-get") {
-        bail!("these Debian packages are missing: {list} (as root: apt-get install {list})");
+        return Err(BuildError::new(format!("these Debian packages are missing: {list}"))
+            .with_hint(format!("as root: apt-get install {list}")));
     }
     eprintln!("installing Debian packages for the build: {list}");
     if !install(&absent) || !missing(needs).is_empty() {
-        bail!("could not install {list}; install them by hand, then start again");
+        return Err(
+            BuildError::new(format!("could not install {list}")).with_hint("install them by hand, then start again")
+        );
     }
     Ok(())
 }

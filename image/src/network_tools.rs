@@ -1,8 +1,8 @@
 //! `nft` and `iptables` with the libraries they load, out of the root image's tree: kube-proxy and flannel call them.
 
 use crate::archive::Layer;
+use crate::error::{Context, Result};
 use crate::workshop::answer;
-use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;

@@ -1,9 +1,9 @@
 //! The programs built from Go modules below `image/programs/`: each module names them as its tools, and `go.sum` pins every source.
 
 use crate::cache::Cache;
+use crate::error::{Context, Result};
 use crate::key::Key;
 use crate::workshop::{Step, answer};
-use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

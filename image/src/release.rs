@@ -3,12 +3,12 @@
 use crate::archive;
 use crate::bundle::Bundle;
 use crate::cache::Cache;
+use crate::error::{Context, Result};
 use crate::gateway_image::Packed;
 use crate::images::References;
 use crate::key::Key;
 use crate::programs::All;
 use crate::workshop::Step;
-use anyhow::{Context, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub fn build(cache: &Cache, bundle: &Bundle, gateway: &Packed, programs: &All) -
         let file_name = gateway.path.file_name().context("the gateway's image has no name")?.display().to_string();
         let bundle = offer(&mirror, &bundle.path, &format!("kubeadm/{kubernetes}/{architecture}/bundle.tar.zst"))?;
         let image = offer(&mirror, &gateway.path, &format!("gateway/{version}/{file_name}"))?;
-        let text = serde_json::to_string_pretty(&description(bundle, image))?;
+        let text = serde_json::to_string_pretty(&description(bundle, image)).context("describing the release")?;
         std::fs::write(workshop.out().join("release.json"), text).context("writing release.json")
     })
 }

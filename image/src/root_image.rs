@@ -1,9 +1,9 @@
 //! The disk that every machine starts from: Debian with cloud-init, as MAAS deploys an uploaded image.
 
 use crate::cache::Cache;
+use crate::error::{Context, Result};
 use crate::key::Key;
 use crate::workshop::{Step, Workshop};
-use anyhow::{Context, Result};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;

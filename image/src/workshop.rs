@@ -3,7 +3,7 @@
 
 mod group;
 
-use anyhow::{Context, Result, bail};
+use crate::error::{BuildError, Context, Result};
 use group::Group;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -103,20 +103,15 @@ impl Workshop {
         });
         let Some(status) = self.wait(&ended, what)? else {
             group.stop();
-            bail!(
-                "{what} did not end within {} and was stopped with all it had started; its log: {}; if it waited for a \
-                 download, try again",
-                spoken(self.limit),
-                self.log.display()
-            );
+            let what =
+                format!("{what} did not end within {} and was stopped with all it had started", spoken(self.limit));
+            return Err(BuildError::new(what)
+                .with_hint(format!("read its log, {}; if it waited for a download, try again", self.log.display())));
         };
         if !status.success() {
             group.kill();
-            bail!(
-                "{what} failed ({status}); its last words:\n{}\nthe whole log: {}",
-                self.end_of_log(),
-                self.log.display()
-            );
+            return Err(BuildError::new(format!("{what} failed ({status}); its last words:\n{}", self.end_of_log()))
+                .with_hint(format!("the whole log: {}", self.log.display())));
         }
         group.leave();
         Ok(())
@@ -130,7 +125,7 @@ impl Workshop {
             let left = self.limit.saturating_sub(started.elapsed());
             match ended.recv_timeout(left.min(TELL)) {
                 Ok(status) => return status.map(Some).with_context(|| format!("waiting for {what}")),
-                Err(RecvTimeoutError::Disconnected) => bail!("nobody waits for {what}"),
+                Err(RecvTimeoutError::Disconnected) => return Err(BuildError::new(format!("nobody waits for {what}"))),
                 Err(RecvTimeoutError::Timeout) if left > TELL => {
                     let (elapsed, expected) = (spoken(self.elapsed()), spoken(self.expected));
                     eprintln!("{}: {elapsed} of about {expected}, {what}", self.place);
@@ -160,7 +155,8 @@ impl Workshop {
 pub fn answer(command: &mut Command, what: &str) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {what} ({command:?})"))?;
     if !output.status.success() {
-        bail!("{what} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(BuildError::new(format!("{what} failed ({}): {}", output.status, said.trim())));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -29,7 +29,7 @@ pub(crate) fn pack(out: &Path) -> Result<Packed> {
         "building the static gateway",
     )?;
     let binary = target_dir()?.join(triple).join("release/ferrogate-gateway");
-    gateway_image::pack(&binary, &root().join(out))
+    Ok(gateway_image::pack(&binary, &root().join(out))?)
 }
 
 /// Packs the image and says where it is.

@@ -2,7 +2,7 @@
 //! the pipe closes, because the tool is to be stopped or because we are gone, however we ended, it ends the whole group.
 //! The terminal's Ctrl-C reaches us alone; our end is what ends the tool.
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};

@@ -48,5 +48,5 @@ fn bring(needs: &[Needs], may_install: bool) -> Result<()> {
             "the root image keeps owners and device files, which only root can make: run `cargo xtask lab build` as root (the lab itself needs root too)"
         );
     }
-    needs::bring(needs, may_install)
+    Ok(needs::bring(needs, may_install)?)
 }
