@@ -1,8 +1,10 @@
-//! Tar archives (POSIX ustar), as far as the lab makes and reads them.
+//! Tar archives, as far as the lab makes and reads them. What is wrong with one is said as `tar` says it: simulated machines
+//! show it.
 
-use std::fmt::Write as _;
+use std::io::Read;
+use tar::{Archive, Builder, EntryType, Header};
 
-/// An archive is a row of such blocks.
+/// An archive is a row of such blocks, and ends with an empty one.
 const BLOCK: usize = 512;
 /// Where a header says what it is.
 const MAGIC: usize = 257;
@@ -35,35 +37,35 @@ pub(crate) fn is_tar(content: &[u8]) -> bool {
 /// What is wrong with it, in tar's words.
 pub(crate) fn read(archive: &[u8]) -> Result<Vec<Entry>, String> {
     let short = || "Unexpected EOF in archive".to_owned();
+    let strange = |_| "This does not look like a tar archive".to_owned();
+    if archive.len() >= BLOCK && archive[..BLOCK].iter().any(|byte| *byte != 0) && !is_tar(archive) {
+        return Err("This does not look like a tar archive".into());
+    }
+    // Without its end it is a part of one, whatever was cut off.
+    if !archive.ends_with(&[0; BLOCK]) {
+        return Err(short());
+    }
     let mut entries = Vec::new();
-    let mut at = 0;
-    loop {
-        let head = archive.get(at..at + BLOCK).ok_or_else(short)?;
-        if head.iter().all(|byte| *byte == 0) {
-            return Ok(entries);
-        }
-        if !is_tar(head) {
-            return Err("This does not look like a tar archive".into());
-        }
-        let text = |range: std::ops::Range<usize>| {
-            let field = &head[range];
-            let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-            std::str::from_utf8(&field[..end]).map_err(|_| "a name is not UTF-8".to_owned())
-        };
-        let octal =
-            |field: &str| usize::from_str_radix(field.trim(), 8).map_err(|_| "a header holds no number".to_owned());
-        let size = octal(text(124..136)?)?;
-        let mode = u32::try_from(octal(text(100..108)?)? & 0o7777).unwrap_or_default();
-        let start = at + BLOCK;
-        let content = archive.get(start..start.checked_add(size).ok_or_else(short)?).ok_or_else(short)?;
-        let prefix = text(345..500)?;
-        let name = if prefix.is_empty() { text(0..100)?.to_owned() } else { format!("{prefix}/{}", text(0..100)?) };
+    for entry in Archive::new(archive).entries().map_err(strange)? {
+        let mut entry = entry.map_err(strange)?;
+        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| "a name is not UTF-8".to_owned())?;
         let name = name.trim_start_matches("./").trim_matches('/').to_owned();
-        let what = match head[156] {
-            b'0' | 0 => What::File(content.to_vec()),
-            b'5' => What::Folder,
-            b'2' => What::Link(text(157..257)?.to_owned()),
-            other => return Err(format!("entries of type `{}` are not simulated", char::from(other))),
+        let mode = entry.header().mode().map_err(strange)? & 0o7777;
+        let what = match entry.header().entry_type() {
+            EntryType::Regular => {
+                let mut content = Vec::new();
+                entry.read_to_end(&mut content).map_err(|_| short())?;
+                if content.len() as u64 != entry.size() {
+                    return Err(short());
+                }
+                What::File(content)
+            }
+            EntryType::Directory => What::Folder,
+            EntryType::Symlink => {
+                let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+                What::Link(String::from_utf8(target).map_err(|_| "a name is not UTF-8".to_owned())?)
+            }
+            other => return Err(format!("entries of type `{}` are not simulated", char::from(other.as_byte()))),
         };
         if name.split('/').any(|part| part == "..") {
             return Err(format!("{name}: Member name contains '..'"));
@@ -71,41 +73,30 @@ pub(crate) fn read(archive: &[u8]) -> Result<Vec<Entry>, String> {
         if !name.is_empty() && name != "." {
             entries.push(Entry { name, mode, what });
         }
-        at = start + size.div_ceil(BLOCK) * BLOCK;
     }
+    Ok(entries)
 }
 
-/// Makes an archive.
+/// Makes an archive; the same entries give the same bytes.
 pub(crate) fn write(entries: &[Entry]) -> Vec<u8> {
-    let mut archive = Vec::new();
+    let mut archive = Builder::new(Vec::new());
     for Entry { name, mode, what } in entries {
         let (kind, content, target) = match what {
-            What::File(content) => (b'0', content.as_slice(), ""),
-            What::Folder => (b'5', [].as_slice(), ""),
-            What::Link(target) => (b'2', [].as_slice(), target.as_str()),
+            What::File(content) => (EntryType::Regular, content.as_slice(), None),
+            What::Folder => (EntryType::Directory, [].as_slice(), None),
+            What::Link(target) => (EntryType::Symlink, [].as_slice(), Some(target)),
         };
-        let mut head = [0; BLOCK];
-        let mut put = |at: usize, text: &str| head[at..at + text.len()].copy_from_slice(text.as_bytes());
-        put(0, name);
-        put(100, &format!("{mode:07o}"));
-        put(108, "0000000");
-        put(116, "0000000");
-        put(124, &format!("{:011o}", content.len()));
-        put(136, "00000000000");
-        put(148, "        ");
-        put(157, target);
-        put(MAGIC, "ustar\u{0}00");
-        head[156] = kind;
-        let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
-        let mut checksum = String::new();
-        write!(checksum, "{sum:06o}\u{0} ").expect("a string takes everything");
-        head[148..156].copy_from_slice(checksum.as_bytes());
-        archive.extend_from_slice(&head);
-        archive.extend_from_slice(content);
-        archive.resize(archive.len().div_ceil(BLOCK) * BLOCK, 0);
+        let mut header = Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(*mode);
+        header.set_size(content.len() as u64);
+        let packed = match target {
+            Some(target) => archive.append_link(&mut header, name, target),
+            None => archive.append_data(&mut header, name, content),
+        };
+        packed.expect("entries of the lab have short names, and memory takes everything");
     }
-    archive.resize(archive.len() + 2 * BLOCK, 0);
-    archive
+    archive.into_inner().expect("memory takes everything")
 }
 
 #[cfg(test)]
@@ -123,6 +114,10 @@ mod tests {
         let archive = write(&entries);
         assert_eq!(read(&archive).unwrap(), entries);
         assert!(read(&archive[..600]).unwrap_err().contains("Unexpected EOF"));
+        // Cut where an entry ends, and in the middle of one.
+        assert!(read(&archive[..512]).unwrap_err().contains("Unexpected EOF"));
+        assert!(read(&archive[..archive.len() - 1024]).unwrap_err().contains("Unexpected EOF"));
+        assert_eq!(write(&entries), archive);
         assert!(read(&[1; 1024]).unwrap_err().contains("does not look like a tar archive"));
     }
 }
