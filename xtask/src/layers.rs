@@ -1,9 +1,36 @@
 //! Who may use whom. The table is the architecture; a line here is a decision.
 
+mod arrows;
+mod circles;
+mod crates;
+mod report;
+mod scan;
+mod walls;
+
 use crate::run::root;
-use crate::sizes::rust_files;
-use anyhow::{Context, Result, bail};
-use std::{collections::BTreeMap, path::PathBuf};
+use anyhow::{Result, bail};
+use circles::Circle;
+use crates::Crate;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The rooms: what may lie at the top beside `crates/`. Some are not built yet.
+const TOP: &[&str] = &[
+    "image",
+    "firstboot",
+    "installer",
+    "packer",
+    "tests",
+    "plane",
+    "gateway",
+    "console",
+    "cli",
+    "lab",
+    "deploy",
+    "xtask",
+];
+/// What else may lie at the top.
+const DOCUMENTS: &[&str] = &["crates", "docs"];
 
 /// Our crates and which of ours each may use.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -18,9 +45,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("image", &[]),
     ("gateway", &["model", "net", "tunnel"]),
     ("installer", &["model", "api", "net", "maas", "engine"]),
-    ("lab", &["model", "net", "maas", "engine"]),
+    ("lab", &["model", "net"]),
     ("tests", &["model", "lab"]),
+    ("xtask", &["image"]),
     ("cli", &["model", "api", "net", "installer", "plane", "lab", "gateway", "maas", "engine"]),
+];
+
+/// Which of ours the tests of a crate may use beyond that.
+const TESTS_MAY_USE: &[(&str, &[&str])] = &[
+    ("maas", &["lab"]),
+    ("engine", &["lab"]),
+    ("installer", &["lab"]),
+    ("plane", &["lab", "gateway"]),
+    ("lab", &["maas", "engine"]),
 ];
 
 /// Libraries that only these crates may name.
@@ -29,8 +66,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("axum", &["plane", "gateway", "lab"]),
     ("utoipa-axum", &["plane"]),
     ("yamux", &["tunnel"]),
-    ("anyhow", &["cli", "gateway", "image"]),
-    ("clap", &["cli", "gateway", "installer", "lab", "tests"]),
+    ("anyhow", &["cli", "gateway", "xtask"]),
+    ("clap", &["cli", "gateway", "installer", "lab", "tests", "xtask"]),
     ("argon2", &["plane"]),
     ("rcgen", &["plane", "engine", "lab"]),
 ];
@@ -42,71 +79,65 @@ const FORBIDDEN_WORDS: &[(&str, &[&str], &str)] = &[
     ("plane/src/tasks", &["axum::", "crate::http"], "reconcilers do not know HTTP"),
 ];
 
-/// The folders of all crates of the workspace, as its manifest names them.
-fn crate_folders() -> Result<Vec<PathBuf>> {
-    let manifest: toml::Table = std::fs::read_to_string(root().join("Cargo.toml"))?.parse()?;
-    let members = manifest.get("workspace").and_then(|workspace| workspace.get("members"));
-    let members = members.and_then(toml::Value::as_array).context("the workspace names no members")?;
-    let mut folders = Vec::new();
-    for member in members.iter().filter_map(toml::Value::as_str) {
-        match member.strip_suffix("/*") {
-            Some(parent) => {
-                for entry in std::fs::read_dir(root().join(parent))? {
-                    folders.push(entry?.path());
-                }
-            }
-            None => folders.push(root().join(member)),
-        }
-    }
-    Ok(folders)
+/// How to look.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Write the list of known circles anew where some became smaller or are gone
+    #[arg(long)]
+    shorten: bool,
+    /// Look at another tree than this one
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
 }
 
-/// Checks the manifests and the folders.
-pub(crate) fn check() -> Result<()> {
-    let mut faults = Vec::new();
-    let allowed: BTreeMap<_, _> = MAY_USE.iter().copied().collect();
-    for folder in crate_folders()? {
-        let name =
-            folder.file_name().and_then(|name| name.to_str()).context("a crate's folder has no name")?.to_owned();
-        if name == "xtask" {
-            continue;
-        }
-        let manifest = std::fs::read_to_string(folder.join("Cargo.toml"))?;
-        let manifest: toml::Table = manifest.parse().with_context(|| format!("reading the manifest of {name}"))?;
-        let Some(may) = allowed.get(name.as_str()) else {
-            faults.push(format!("crate `{name}` is not in the table of layers"));
-            continue;
-        };
-        let dependencies = manifest.get("dependencies").and_then(|value| value.as_table());
-        for dependency in dependencies.into_iter().flat_map(|table| table.keys()) {
-            if let Some(ours) = dependency.strip_prefix("ferrogate-")
-                && !may.contains(&ours)
-            {
-                faults.push(format!("`{name}` may not use `{ours}`"));
-            }
-            if let Some((library, only)) = RESERVED.iter().find(|(library, _)| library == dependency)
-                && !only.contains(&name.as_str())
-            {
-                faults.push(format!("`{name}` names `{library}`, which only {} may", only.join(", ")));
-            }
-        }
+/// A tree that was read.
+struct House {
+    root: PathBuf,
+    crates: Vec<Crate>,
+    circles: BTreeMap<String, Vec<Circle>>,
+}
+
+impl House {
+    fn read(root: &Path) -> Result<Self> {
+        let crates = crates::read(root)?;
+        let circles = crates.iter().map(|one| (one.folder.clone(), circles::find(&one.arrows))).collect();
+        Ok(Self { root: root.to_owned(), crates, circles })
     }
-    for (folder, words, why) in FORBIDDEN_WORDS {
-        let mut files = Vec::new();
-        let path = root().join(folder);
-        if path.exists() {
-            rust_files(&path, &mut files)?;
-        }
-        for file in files {
-            let text = std::fs::read_to_string(&file)?;
-            for word in words.iter().filter(|word| text.contains(**word)) {
-                faults.push(format!("{} names `{word}`: {why}", file.strip_prefix(root())?.display()));
-            }
-        }
-    }
-    if !faults.is_empty() {
+
+    fn check(&self) -> Result<()> {
+        let known = circles::known(&self.root)?;
+        let mut faults = walls::faults(&self.root, &self.crates)?;
+        faults.extend(self.circles.iter().flat_map(|(folder, circles)| circles::faults(folder, circles, &known)));
+        let gone = known.iter().filter(|known| !self.circles.contains_key(&known.folder));
+        faults.extend(
+            gone.map(|known| format!("{} has a circle in `{}`, which is no crate", circles::LIST, known.folder)),
+        );
         faults.sort();
-        bail!("{}", faults.join("; "));
+        if !faults.is_empty() {
+            bail!("{}", faults.join("\n  "));
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Shows the house in figures, and checks it.
+///
+/// # Errors
+/// Names everything that is not as the tables say.
+#[expect(clippy::print_stdout, reason = "this is what the person asked for")]
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let house = House::read(options.root.as_deref().unwrap_or(root()))?;
+    println!("{}", report::text(&house.crates, &house.circles));
+    if options.shorten {
+        circles::write(&house.root, &circles::shortened(&house.circles, &circles::known(&house.root)?))?;
+    }
+    house.check()
+}
+
+/// Checks manifests, folders and files.
+///
+/// # Errors
+/// Names everything that is not as the tables say.
+pub(crate) fn check() -> Result<()> {
+    House::read(root())?.check()
 }

@@ -10,6 +10,7 @@ mod licences;
 mod run;
 mod setup;
 mod sizes;
+mod suite;
 mod tiers;
 
 use clap::{Parser, Subcommand};
@@ -47,8 +48,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Checks who may use whom
-    Layers,
+    /// Shows rooms, lines, arrows and circles of files, and checks who may use whom
+    Layers(layers::Options),
     /// Packs the gateway into a container image (static binary, from scratch), without Docker
     Image {
         /// Where to put the archive
@@ -71,11 +72,11 @@ enum Command {
 #[expect(clippy::print_stderr, reason = "errors belong to stderr")]
 fn main() -> std::process::ExitCode {
     let done = match Args::parse().command {
-        Command::Demo { args } => run::demo(&args),
-        Command::Test { package, no_install } => run::test(&package, no_install),
+        Command::Demo { args } => suite::demo(&args),
+        Command::Test { package, no_install } => suite::test(&package, no_install),
         Command::Check => check::all(),
         Command::Openapi { check } => generated::run(check),
-        Command::Layers => layers::check(),
+        Command::Layers(options) => layers::run(&options),
         Command::Image { out } => image::build(&out),
         Command::Lab(command) => lab::run(&command),
         Command::Bench { what, args } => bench::run(what, &args),
