@@ -28,13 +28,6 @@ pub fn agent_name(cluster: &ClusterId) -> String {
     format!("{PREFIX}{cluster}")
 }
 
-/// Whether what was noted on a machine permits that it is this cluster's. MAAS does not show the mark it filters by: where
-/// the note names another cluster, its list is not to be believed.
-#[must_use]
-pub fn may_be_of(cluster: &ClusterId, machine: &ferrogate_maas::types::Machine) -> bool {
-    machine.owner_data.get(CLUSTER).is_none_or(|noted| *noted == cluster.to_string())
-}
-
 /// The cluster that an `agent_name` belongs to; `None` for what is not ours.
 #[must_use]
 pub fn cluster_of(agent_name: &str) -> Option<ClusterId> {

@@ -309,6 +309,22 @@ async fn a_release_that_never_arrived_is_made_again() {
 }
 
 #[tokio::test]
+async fn a_list_that_something_in_between_does_not_filter_releases_nothing() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    let lists = Pattern::path("GET", "/machines/");
+    let rule = stage.maas.faults().add(lists, When::Always, Fault::DropsFilter("agent_name".into()));
+    delete(&stage, gateway.id).await;
+    run(&stage, gateway.id).await;
+    assert_eq!(releases(&stage), 0);
+    let reason = stage.read_gateway(gateway.id).await.reason;
+    assert!(reason.contains("shows what was not asked for"), "{reason}");
+    stage.maas.faults().remove(rule);
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+}
+
+#[tokio::test]
 async fn a_deletion_waits_for_the_clusters_and_names_them() {
     let stage = Stage::new().await;
     let (gateway, machines, _) = big_gateway(&stage).await;

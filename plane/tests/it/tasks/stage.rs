@@ -405,9 +405,9 @@ impl Stage {
         for node in nodes {
             let wanted = Allocate { agent_name: Some(mark::agent_name(&cluster)), ..Allocate::default() };
             let machine = maas.allocate(&wanted).await.unwrap();
-            maas.set_owner_data(&machine.system_id, [(mark::NODE, *node), (mark::POOL, "control-plane")])
-                .await
-                .unwrap();
+            let id = cluster.to_string();
+            let notes = [(mark::CLUSTER, id.as_str()), (mark::NODE, *node), (mark::POOL, "control-plane")];
+            maas.set_owner_data(&machine.system_id, notes).await.unwrap();
             maas.deploy(&machine.system_id, &Deploy::default()).await.unwrap();
             names.push(machine.hostname);
         }
