@@ -4,16 +4,14 @@
 mod kubectl;
 mod outcome;
 mod programs;
-mod release;
 mod stage;
 mod story;
 mod verify;
 
 use crate::exit::{Exit, Failure, Result};
 use crate::{output, plane, print};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ferrogate_installer::screen::{self, Screen};
-use ferrogate_model::release::DistributionKind;
 use outcome::Report;
 use stage::Stage;
 use std::sync::Arc;
@@ -27,31 +25,9 @@ pub(crate) struct DemoArgs {
     /// Print one JSON object with the result on standard output
     #[arg(long)]
     json: bool,
-    /// How the simulated machines become nodes
-    #[arg(long, value_enum, default_value_t)]
-    distribution: Distribution,
     /// Keep the demo's folder (logs, configuration, database) afterwards
     #[arg(long)]
     keep: bool,
-}
-
-/// How machines become nodes.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Distribution {
-    /// One program holds everything
-    #[default]
-    K3s,
-    /// Upstream Kubernetes, set up by kubeadm
-    Kubeadm,
-}
-
-impl From<Distribution> for DistributionKind {
-    fn from(distribution: Distribution) -> Self {
-        match distribution {
-            Distribution::K3s => Self::K3s,
-            Distribution::Kubeadm => Self::Kubeadm,
-        }
-    }
 }
 
 /// What the demo's parts are given to work with.
@@ -91,8 +67,7 @@ async fn play(args: &DemoArgs, set: &Set, report: &mut Report, place: &mut Optio
         print::note("Ferrogate on this computer. MAAS and its machines are simulated; the plane, the");
         print::note("installer, the gateway, the tunnel and every socket between them are real.\n");
     }
-    let stage =
-        place.insert(until_cancelled(set, Box::pin(story::raise(args.distribution.into(), set, report))).await?);
+    let stage = place.insert(until_cancelled(set, Box::pin(story::raise(set, report))).await?);
     until_cancelled(set, Box::pin(story::gateway(stage, set, report))).await?;
     until_cancelled(set, Box::pin(story::cluster(stage, set, report))).await?;
     if args.once {

@@ -7,7 +7,7 @@ use ferrogate_model::release::Release;
 use ferrogate_plane::{CertificateFiles, Options, Server};
 use secrecy::ExposeSecret;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use url::Url;
 
 #[derive(Args, Debug)]
@@ -33,8 +33,9 @@ pub(crate) struct PlaneServeArgs {
     /// Its private key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Release to install on sites (JSON), instead of the one built in
-    #[arg(long, value_name = "FILE")]
+    /// What is installed on sites: a release document (JSON) that names the exact Kubernetes files; the plane has none of its
+    /// own
+    #[arg(long, env = "FERROGATE_RELEASE", value_name = "FILE")]
     release: Option<PathBuf>,
     /// Folder looked into for artifacts before they are fetched
     #[arg(long, value_name = "DIR")]
@@ -45,21 +46,30 @@ pub(crate) struct PlaneServeArgs {
 }
 
 fn options(args: PlaneServeArgs) -> Result<Options> {
-    let mut options = Options::new(args.data_dir, args.listen);
+    let release = release(args.release.as_deref())?;
+    let mut options = Options::new(args.data_dir, args.listen, release);
     options.public_url = args.public_url;
     options.extra_names = args.names;
     options.database = args.database_url_file.as_deref().map(crate::context::read_secret).transpose()?;
     options.certificate = args.tls_cert.zip(args.tls_key).map(|(chain, key)| CertificateFiles { chain, key });
     options.mirror_dir = args.mirror_dir;
     options.admin_listen = args.admin_listen;
-    if let Some(file) = args.release {
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| Failure::usage(format!("could not read {}: {error}", file.display())))?;
-        let release: Release = serde_json::from_str(&text)
-            .map_err(|error| Failure::usage(format!("{} is not a release: {error}", file.display())))?;
-        options.release = Some(release);
-    }
     Ok(options)
+}
+
+/// What this plane installs. It has nothing of its own: nobody publishes those files yet.
+fn release(file: Option<&Path>) -> Result<Release> {
+    let Some(file) = file else {
+        return Err(Failure::usage("which release shall this plane install? There is none built in: give --release FILE")
+            .with_hint(
+                "a release document names the exact files of Kubernetes, with checksums. `cargo xtask lab build` makes one, \
+                 `release.json`, and the folder `mirror` with its files: give them as --release and --mirror-dir. A release \
+                 that can be downloaded comes with the node image",
+            ));
+    };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("could not read {}: {error}", file.display())))?;
+    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{} is not a release: {error}", file.display())))
 }
 
 pub(crate) async fn run(args: PlaneServeArgs) -> Result<()> {

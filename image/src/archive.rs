@@ -1,5 +1,4 @@
-//! Container images packed without Docker: one layer and its description in an archive that containerd, k3s and Docker
-//! import. The same input gives the same bytes, and so the same checksum.
+//! Container images packed without Docker: one layer and its description in an archive that containerd and Docker import. The same input gives the same bytes, and so the same checksum.
 
 use crate::error::{Context, Result};
 use serde_json::json;

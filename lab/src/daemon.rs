@@ -123,8 +123,8 @@ async fn start(options: Options, say: &impl Fn(&str)) -> Result<Site, HostError>
         keys::make_folder(&path)?;
     }
     let artifacts = match options.backend {
-        // Simulated machines need none, and take them where they are.
-        BackendKind::Simulated => Artifacts::load(&options.artifacts).ok(),
+        // What was built for real machines says nothing to simulated ones.
+        BackendKind::Simulated => None,
         BackendKind::Uml | BackendKind::Kvm | BackendKind::Emulated => Some(Artifacts::load(&options.artifacts)?),
     };
     keys::ssh_pair(&folder).await?;
@@ -182,7 +182,7 @@ async fn start(options: Options, say: &impl Fn(&str)) -> Result<Site, HostError>
         None => None,
         Some(program) => {
             say("plane");
-            let mut plane = Plane::new(program, &namespaces.plane, &folder, artifacts.as_ref());
+            let mut plane = Plane::new(program, &namespaces.plane, &folder, artifacts.as_ref())?;
             plane.start().await?;
             Some(plane)
         }

@@ -24,6 +24,7 @@ pub mod netns;
 pub mod programs;
 pub mod proxy;
 pub mod qemu;
+pub mod release;
 pub mod seed;
 pub mod site;
 pub mod uml;

@@ -14,7 +14,6 @@ mod identities;
 mod kubernetes;
 mod metrics;
 mod peer;
-mod release;
 mod roles;
 mod roll;
 pub mod server;

@@ -1,16 +1,15 @@
 //! The demo's stage: a plane outside, a site behind its proxy, and an administrator's client.
 
 use super::programs::GatewayProgram;
-use super::release;
 use crate::context::{Context, Contexts};
 use crate::exit::{Failure, Result};
 use crate::print;
 use ferrogate_api::{Client, ClientOptions, Secret, SetupRequest};
 use ferrogate_lab::maas::Speed;
+use ferrogate_lab::release::Simulated;
 use ferrogate_lab::{Lab, LabOptions};
 use ferrogate_model::fault;
 use ferrogate_model::proxy::ProxySettings;
-use ferrogate_model::release::DistributionKind;
 use ferrogate_net::{Direct, Trust};
 use ferrogate_plane::{Options, Running, Server};
 use std::collections::BTreeMap;
@@ -52,23 +51,23 @@ fn free_address() -> Result<SocketAddr> {
 
 impl Stage {
     /// Starts the plane and the site, and sets the plane up through its API.
-    pub(crate) async fn raise(distribution: DistributionKind) -> Result<Self> {
+    pub(crate) async fn raise() -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("ferrogate-demo-")
             .permissions(std::fs::Permissions::from_mode(0o700))
             .tempdir()?;
         let mirror = folder.path().join("mirror");
-        let release = release::write(&mirror, distribution)?;
-        let image = release.gateway_image_ref.clone();
+        let simulated = Simulated::new();
+        simulated.write(&mirror)?;
+        let image = simulated.release.gateway_image_ref.clone();
 
         let address = free_address()?;
         let url: Url = format!("https://{PLANE_NAME}:{PLANE_PORT}")
             .parse()
             .map_err(|error| Failure::failed(format!("{error}")))?;
-        let mut options = Options::new(folder.path().join("plane"), address);
+        let mut options = Options::new(folder.path().join("plane"), address, simulated.release);
         options.public_url = Some(url.clone());
         options.extra_names = vec![address.ip().to_string()];
-        options.release = Some(release);
         options.mirror_dir = Some(mirror);
         let plane = Server::start(options).await.map_err(|error| Failure::failed(fault::chain(&error)))?;
 

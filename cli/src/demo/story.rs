@@ -10,7 +10,6 @@ use ferrogate_installer::prompt::Tone;
 use ferrogate_installer::screen::MachineLine;
 use ferrogate_installer::{Host, InstallArgs};
 use ferrogate_model::cluster::{ClusterSpec, PoolSpec, control_plane_name};
-use ferrogate_model::release::DistributionKind;
 use ferrogate_model::state::{GatewayHealth, GatewayState, OperationState};
 use ferrogate_model::{Clock, Explain, OperationId, SystemClock, address};
 use ferrogate_net::Connector;
@@ -29,10 +28,10 @@ const PHASE_DEADLINE: Duration = Duration::from_secs(180);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The plane and the site.
-pub(super) async fn raise(distribution: DistributionKind, set: &Set, report: &mut Report) -> Result<Stage> {
+pub(super) async fn raise(set: &Set, report: &mut Report) -> Result<Stage> {
     let start = Instant::now();
     set.screen.begin("plane and simulated site");
-    let stage = Stage::raise(distribution).await;
+    let stage = Stage::raise().await;
     report.phase("plane_and_site", start.elapsed());
     match stage {
         Ok(stage) => {

@@ -10,7 +10,7 @@ pub struct Version {
     #[schema(example = "0.1.0")]
     pub version: String,
     /// Kubernetes version of new clusters.
-    #[schema(example = "v1.36.4+k3s1")]
+    #[schema(example = "v1.36.4")]
     pub kubernetes_version: String,
     /// Operating system image of new machines, as MAAS names it.
     #[schema(example = "ubuntu/noble")]

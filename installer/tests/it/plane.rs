@@ -3,13 +3,12 @@
 
 use ferrogate_api::{Problem, Secret};
 use ferrogate_engine::ClusterMaterials;
-use ferrogate_lab::k3s::simulated_binary;
-use ferrogate_model::{ClusterId, GatewayId, SystemClock, release::Release};
+use ferrogate_lab::release::Simulated;
+use ferrogate_model::{ClusterId, GatewayId, SystemClock};
 use ferrogate_net::{BoxIo, Fingerprint, Network};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, LazyLock, Mutex},
@@ -23,7 +22,8 @@ static MATERIALS: LazyLock<String> = LazyLock::new(|| {
     let materials = ClusterMaterials::generate("maas-pcg-1", ferrogate_model::Clock::now(&SystemClock)).unwrap();
     serde_json::to_string(&materials).unwrap()
 });
-const K3S_VERSION: &str = "v1.34.2+k3s1";
+/// What the planes hand out.
+static RELEASE: LazyLock<Simulated> = LazyLock::new(Simulated::new);
 /// The one pairing code that is good.
 pub(crate) const GOOD_CODE: &str = "GOOD-CODE-0001";
 
@@ -169,8 +169,9 @@ fn answer(request: &str, body: &Value, facts: &Facts, knows: &Mutex<Knows>) -> O
             knows.abandoned = true;
             Some((204, "text/plain", Vec::new()))
         }
-        ("GET", "/artifacts/k3s") => Some((200, "application/octet-stream", simulated_binary(K3S_VERSION))),
-        ("GET", "/artifacts/gateway") => Some((200, "application/octet-stream", b"gateway image".to_vec())),
+        ("GET", path) if let Some(file) = path.strip_prefix("/artifacts/").and_then(|path| RELEASE.files.get(path)) => {
+            Some((200, "application/octet-stream", file.clone()))
+        }
         _ => problem(401, "not_signed_in", "sign in first"),
     }
 }
@@ -193,7 +194,7 @@ fn pair(body: &Value, facts: &Facts, knows: &mut Knows) -> Option<Answer> {
     }
     let answer = json!({
         "gateway_id": facts.gateway, "cluster_id": facts.cluster, "install_token": "install-token",
-        "materials": Secret::from(MATERIALS.as_str()), "release": release(), "plane_url": facts.url,
+        "materials": Secret::from(MATERIALS.as_str()), "release": RELEASE.release, "plane_url": facts.url,
         "plane_ca_pem": facts.ca_pem, "artifacts_url": format!("{}/artifacts", facts.url),
     });
     Some((200, "application/json", serde_json::to_vec(&answer).unwrap()))
@@ -202,20 +203,4 @@ fn pair(body: &Value, facts: &Facts, knows: &mut Knows) -> Option<Answer> {
 fn problem(status: u16, code: &str, detail: &str) -> Option<Answer> {
     let problem = Problem::new(status, code, detail).with_hint("make a new one with `ferrogate pairing create`");
     Some((status, "application/problem+json", serde_json::to_vec(&problem).unwrap()))
-}
-
-fn release() -> Release {
-    let artifact = |path: &str, content: &[u8]| {
-        let digest: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
-        json!({"path": path, "sha256": digest})
-    };
-    serde_json::from_value(json!({
-        "version": "0.1.0", "kubernetes": K3S_VERSION, "os_image": "ubuntu/noble",
-        "gateway_image_ref": "ferrogate-gateway:0.1.0",
-        "architectures": [{
-            "name": "amd64", "k3s": artifact("k3s", &simulated_binary(K3S_VERSION)),
-            "gateway_image": artifact("gateway", b"gateway image"),
-        }],
-    }))
-    .unwrap()
 }

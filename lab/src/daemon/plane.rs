@@ -6,6 +6,7 @@ use crate::{
     folder::Folder,
     host::{Child, HostError, Run},
     netns,
+    release::Simulated,
 };
 use secrecy::SecretString;
 use std::{
@@ -39,7 +40,8 @@ pub(super) struct Plane {
     program: PathBuf,
     namespace: String,
     folder: Folder,
-    release: Option<(PathBuf, PathBuf)>,
+    release: PathBuf,
+    mirror: PathBuf,
     child: Option<Child>,
     fingerprint: String,
 }
@@ -56,16 +58,37 @@ pub(super) fn url() -> String {
     format!("https://{}", netns::PLANE_NAME)
 }
 
+/// Writes the release of simulated machines beside the plane; where the document and the files are.
+fn simulated_release(folder: &Folder) -> Result<(PathBuf, PathBuf), HostError> {
+    let (document, mirror) = (folder.root().join("release.json"), folder.root().join("mirror"));
+    let simulated = Simulated::new();
+    simulated.write(&mirror).map_err(HostError::file("write", &mirror))?;
+    let text = serde_json::to_vec_pretty(&simulated.release).expect("a release is made of texts");
+    std::fs::write(&document, text).map_err(HostError::file("write", &document))?;
+    Ok((document, mirror))
+}
+
 impl Plane {
-    pub(super) fn new(program: &Path, namespace: &str, folder: &Folder, artifacts: Option<&Artifacts>) -> Self {
-        Self {
+    /// Without artifacts the machines are simulated, and so is what is installed on them.
+    pub(super) fn new(
+        program: &Path,
+        namespace: &str,
+        folder: &Folder,
+        artifacts: Option<&Artifacts>,
+    ) -> Result<Self, HostError> {
+        let (release, mirror) = match artifacts {
+            Some(artifacts) => (artifacts.release.clone(), artifacts.mirror_dir.clone()),
+            None => simulated_release(folder)?,
+        };
+        Ok(Self {
             program: program.to_owned(),
             namespace: namespace.to_owned(),
             folder: folder.clone(),
-            release: artifacts.map(|artifacts| (artifacts.release.clone(), artifacts.mirror_dir.clone())),
+            release,
+            mirror,
             child: None,
             fingerprint: String::new(),
-        }
+        })
     }
 
     /// SHA-256 of its CA; empty before the first start.
@@ -88,9 +111,7 @@ impl Plane {
         let listen = format!("{}:443", netns::PLANE);
         command.arg("plane").arg("--data-dir").arg(self.folder.plane()).args(["--listen", &listen]);
         command.args(["--public-url", &url()]);
-        if let Some((release, mirror)) = &self.release {
-            command.arg("--release").arg(release).arg("--mirror-dir").arg(mirror);
-        }
+        command.arg("--release").arg(&self.release).arg("--mirror-dir").arg(&self.mirror);
         command.env("FERROGATE_LOG", "info").stdout(Stdio::null()).stderr(Stdio::piped());
         let not_started = |why: String| HostError::Part { part: "plane", why };
         let mut process = command.spawn().map_err(|error| not_started(error.to_string()))?;

@@ -2,8 +2,8 @@
 //! fetched once from their publisher and checked before anybody gets a byte.
 
 use crate::{
+    auth::secret,
     failure::{Failure, Outcome},
-    release,
 };
 use bytes::Bytes;
 use ferrogate_model::{
@@ -17,6 +17,7 @@ use http::{Request, header};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
+    io::Read as _,
     path::{Path, PathBuf},
     sync::Mutex,
     time::{Duration, SystemTime},
@@ -86,10 +87,16 @@ impl Artifacts {
     pub(crate) fn add(&self, release: &Release) {
         let mut files = self.files.lock().expect("nothing panics while it holds this lock");
         for architecture in &release.architectures {
-            for artifact in architecture.artifacts().filter(|artifact| !artifact.sha256.is_empty()) {
+            for artifact in architecture.artifacts() {
                 files.insert(artifact.path.clone(), artifact.clone());
             }
         }
+    }
+
+    /// Whether a file is here or can be fetched; what is in it is looked at when somebody asks for it.
+    pub(crate) fn has(&self, artifact: &Artifact) -> bool {
+        let mut here = self.folders.iter().flat_map(|folder| candidates(folder, &artifact.path));
+        artifact.upstream.is_some() || here.any(|file| file.is_file()) || self.cache.join(&artifact.sha256).is_file()
     }
 
     /// Opens the file that releases call `path`.
@@ -99,8 +106,7 @@ impl Artifacts {
             return Err(Failure::new(404, "artifact_not_found", format!("no release names a file `{path}`")));
         };
         for folder in &self.folders {
-            let name = Path::new(path).file_name().map(|name| folder.join(name));
-            for candidate in [Some(folder.join(path)), name].into_iter().flatten() {
+            for candidate in candidates(folder, path) {
                 if let Some(opened) = self.in_folder(&candidate, &artifact).await? {
                     return Ok(opened);
                 }
@@ -132,7 +138,7 @@ impl Artifacts {
             Some(known) => known.sha256,
             None => {
                 let owned = path.to_owned();
-                let sha256 = tokio::task::spawn_blocking(move || release::sha256_of(&owned))
+                let sha256 = tokio::task::spawn_blocking(move || sha256_of(&owned))
                     .await
                     .map_err(|error| Failure::internal(error.to_string()))?
                     .map_err(|error| Failure::internal(chain(&error)))?;
@@ -212,7 +218,7 @@ impl Artifacts {
         }
         file.sync_all().await.map_err(words)?;
         drop(file);
-        let seen = crate::auth::secret::hex(&hasher.finalize());
+        let seen = secret::hex(&hasher.finalize());
         if seen != artifact.sha256 {
             let _ = fs::remove_file(&draft).await;
             return Err(format!("its checksum is {seen}, not {}", artifact.sha256));
@@ -239,6 +245,26 @@ impl Artifacts {
             address = next;
         }
         Err(format!("it sends on more than {MAX_REDIRECTS} times"))
+    }
+}
+
+/// Where a folder may have a file of a release: under its path, or under its name alone.
+fn candidates(folder: &Path, path: &str) -> impl Iterator<Item = PathBuf> + use<> {
+    let name = Path::new(path).file_name().map(|name| folder.join(name));
+    [Some(folder.join(path)), name].into_iter().flatten()
+}
+
+/// SHA-256 of a file, as 64 hexadecimal digits.
+fn sha256_of(path: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok(secret::hex(&hasher.finalize()));
+        }
+        hasher.update(&piece[..read]);
     }
 }
 

@@ -9,7 +9,6 @@ use crate::{
     },
     context::Context,
     failure::{Failure, Outcome},
-    release,
 };
 use ferrogate_api::{
     OperationKind, Page, PageQuery, PairRequest, PairResponse, PairingCode, PairingCodeCreate, PairingCodeCreated,
@@ -18,7 +17,7 @@ use ferrogate_api::{
 use ferrogate_engine::materials::ClusterMaterials;
 use ferrogate_maas::{ApiKey, Endpoint};
 use ferrogate_model::{
-    AccountId, ClusterId, GatewayId, PairingCodeId, TenantId, Timestamp,
+    AccountId, ClusterId, Fault, GatewayId, PairingCodeId, TenantId, Timestamp,
     cluster::{ClusterSpec, PoolSpec, control_plane_name},
     fault::chain,
     release::Release,
@@ -230,6 +229,21 @@ fn refused(code: &str, detail: &str) -> Failure {
     Failure::new(403, code, detail).hint("make a new one with `ferrogate pairing create`")
 }
 
+/// Whether the plane has every file that a gateway's nodes need, for one kind of machine at least.
+fn check_files(context: &Context) -> Outcome<()> {
+    let mut missing = None;
+    for architecture in &context.release.architectures {
+        match architecture.artifacts().find(|artifact| !context.artifacts.has(artifact)) {
+            None => return Ok(()),
+            Some(artifact) => missing = missing.or(Some(&artifact.path)),
+        }
+    }
+    let what = missing.map_or_else(|| "a file of any architecture".to_owned(), |path| format!("`{path}`"));
+    Err(Failure::new(503, "release_file_missing", format!("this plane has not {what}, which its release names"))
+        .fault(Fault::Plane)
+        .hint("put the file into the plane's mirror folder, under this path"))
+}
+
 /// What a request says, understood.
 struct Checked {
     spec: ClusterSpec,
@@ -249,10 +263,7 @@ fn check(context: &Context, request: &PairRequest) -> Outcome<Checked> {
     let key = maas::api_key(&request.maas.api_key.clone().into_inner(), "maas.api_key")?;
     maas::check_ca(request.maas.ca_pem.as_deref(), "maas.ca_pem")?;
     proxy::to_store(&request.proxy)?;
-    if !context.release.architectures.iter().any(release::has_gateway_image) {
-        return Err(Failure::new(503, "gateway_image_missing", "this plane has no gateway image to install")
-            .hint("put the gateway's image into the plane's mirror folder and start the plane again"));
-    }
+    check_files(context)?;
     let pool = PoolSpec {
         name: control_plane_name(),
         count: request.nodes,

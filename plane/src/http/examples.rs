@@ -110,9 +110,12 @@ fn sites(all: &mut Examples) {
     all.put::<api::PairResponse>(
         "PairResponse",
         json!({"gateway_id": id("gw"), "cluster_id": id("cls"), "install_token": "fg_inst_…", "materials": "{…}",
-            "release": {"version": "0.1.0", "kubernetes": "v1.36.4+k3s1", "os_image": "ubuntu/noble",
+            "release": {"version": "0.1.0", "distribution": "kubeadm", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
                 "gateway_image_ref": "docker.io/ferrogate/gateway:0.1.0",
-                "architectures": [{"name": "amd64", "k3s": artifact("k3s/v1.36.4+k3s1/amd64/k3s"),
+                "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
+                    "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10",
+                    "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},
+                "architectures": [{"name": "amd64", "kubeadm": artifact("kubeadm/v1.36.4/amd64/bundle.tar.zst"),
                     "gateway_image": artifact("gateway/0.1.0/ferrogate-gateway-0.1.0-amd64.tar")}]},
             "plane_url": "https://plane.example.com", "artifacts_url": "https://plane.example.com/artifacts"}),
     );
@@ -177,7 +180,7 @@ fn clusters(all: &mut Examples) {
     all.put::<api::Cluster>(
         "Cluster",
         json!({"id": id("cls"), "name": "web", "account_id": id("acct"), "account": "maas-pcg-1", "gateway_id": id("gw"), "spec": spec,
-            "state": "Running", "reason": "", "kubernetes_version": "v1.36.4+k3s1", "api_endpoint": "https://node03.maas:6443",
+            "state": "Running", "reason": "", "kubernetes_version": "v1.36.4", "api_endpoint": "https://node03.maas:6443",
             "desired_machines": 3, "running_machines": 3, "generation": 1, "created_at": AT, "updated_at": AT}),
     );
     all.put::<api::Operation>(
@@ -220,7 +223,7 @@ fn records(all: &mut Examples) {
     );
     all.put::<api::Version>(
         "Version",
-        json!({"version": "0.1.0", "kubernetes_version": "v1.36.4+k3s1", "os_image": "ubuntu/noble", "gateway_version": "0.1.0",
+        json!({"version": "0.1.0", "kubernetes_version": "v1.36.4", "os_image": "ubuntu/noble", "gateway_version": "0.1.0",
             "is_set_up": true, "time": AT}),
     );
     all.put::<api::Problem>(

@@ -30,8 +30,8 @@ pub struct Options {
     pub extra_names: Vec<String>,
     /// `sqlite:` or `postgres:` address; `None` takes `plane.db` in the data folder. May hold a password.
     pub database: Option<SecretString>,
-    /// What is installed on sites; `None` takes the release built in.
-    pub release: Option<Release>,
+    /// What is installed on sites.
+    pub release: Release,
     /// Folder looked into for `/artifacts` before anything is fetched from an upstream.
     pub mirror_dir: Option<PathBuf>,
     /// Certificate chain and key (PEM files) to serve with instead of a certificate of the plane's own CA.
@@ -64,16 +64,16 @@ pub struct CertificateFiles {
 }
 
 impl Options {
-    /// Everything at its default but the two that have none.
+    /// Everything at its default but the three that have none.
     #[must_use]
-    pub fn new(data_dir: impl Into<PathBuf>, listen: SocketAddr) -> Self {
+    pub fn new(data_dir: impl Into<PathBuf>, listen: SocketAddr, release: Release) -> Self {
         Self {
             data_dir: data_dir.into(),
             listen,
             public_url: None,
             extra_names: Vec::new(),
             database: None,
-            release: None,
+            release,
             mirror_dir: None,
             certificate: None,
             master_key_file: None,

@@ -12,7 +12,6 @@ use crate::{
     context::Context,
     files, http,
     metrics::Metrics,
-    release,
     start_error::StartError,
     tasks,
 };
@@ -142,19 +141,15 @@ async fn open_store(options: &Options) -> Result<Store, StartError> {
 }
 
 async fn context(options: &Options, store: Store, identity: &Identity, public_url: Url) -> Result<Context, StartError> {
-    let folders = options.artifact_folders();
-    let release = match &options.release {
-        Some(release) => release.clone(),
-        None => release::built_in(&folders)?,
-    };
-    warn_about(&release);
+    let release = options.release.clone();
     let tasks = TaskTracker::new();
     let client =
         HttpClient::builder(Arc::new(Direct::new())).proxy(options.proxy.clone()).build().map_err(|error| {
             StartError::Certificate { path: "the system's certificate authorities".into(), detail: chain(&error) }
         })?;
-    let artifacts = Artifacts::new(folders, options.data_dir.join("cache"), client, tasks.clone());
+    let artifacts = Artifacts::new(options.artifact_folders(), options.data_dir.join("cache"), client, tasks.clone());
     artifacts.add(&release);
+    warn_about(&release, &artifacts);
     // Clusters that began with an older release still need its files when they grow.
     for release in crate::app::artifacts::releases_in_use(&store).await? {
         artifacts.add(&release);
@@ -186,14 +181,16 @@ async fn context(options: &Options, store: Store, identity: &Identity, public_ur
 }
 
 /// Says at start what this plane will not be able to do, instead of when somebody needs it.
-fn warn_about(release: &Release) {
-    for architecture in release.architectures.iter().filter(|a| !release::has_gateway_image(a)) {
-        tracing::warn!(
-            architecture = architecture.name,
-            file = architecture.gateway_image.path,
-            "no gateway image for this architecture: put it into the mirror folder or the data folder's `images`, or name it \
-             in a release file; until then no gateway can be installed on such machines"
-        );
+fn warn_about(release: &Release, artifacts: &Artifacts) {
+    for architecture in &release.architectures {
+        for artifact in architecture.artifacts().filter(|artifact| !artifacts.has(artifact)) {
+            tracing::warn!(
+                architecture = architecture.name,
+                file = artifact.path,
+                "a file of the release is not here: put it into the mirror folder under this path; until then no machine of \
+                 this architecture becomes a node"
+            );
+        }
     }
 }
 

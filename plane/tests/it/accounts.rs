@@ -153,7 +153,7 @@ async fn a_cluster_that_cannot_be_built_is_refused_with_every_reason() {
     let problem = plane.post("/clusters").token(admin).json(overlapping).await.problem(422, "preflight_failed");
     assert!(problem.errors.iter().any(|item| item.detail.contains("10.20.0.0")), "{problem:?}");
     let mut versioned = request("shop", 1);
-    versioned["spec"]["kubernetes_version"] = json!("v1.1.1+k3s1");
+    versioned["spec"]["kubernetes_version"] = json!("v1.1.1");
     plane.post("/clusters").token(admin).json(versioned).await.problem(422, "kubernetes_version_unknown");
     plane.get("/clusters/shop").token(admin).await.problem(404, "cluster_not_found");
 }

@@ -1,7 +1,7 @@
 //! What machines download.
 
 use crate::{
-    fixture::{release, sha256},
+    fixture::{BUNDLE, GATEWAY_IMAGE, release, sha256},
     plane::TestPlane,
 };
 use ferrogate_model::release::Release;
@@ -52,51 +52,55 @@ async fn publisher(content: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
 
 fn from(address: SocketAddr, path: &str, content: &[u8]) -> Release {
     let mut release = release();
-    let k3s = release.architectures[0].k3s.as_mut().unwrap();
-    k3s.upstream = Some(format!("http://{address}{path}").parse().unwrap());
-    k3s.sha256 = sha256(content);
+    let bundle = release.architectures[0].kubeadm.as_mut().unwrap();
+    bundle.path = "fetched/amd64.tar.zst".into();
+    bundle.upstream = Some(format!("http://{address}{path}").parse().unwrap());
+    bundle.sha256 = sha256(content);
     release
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirrored_file_is_served_to_everybody_and_no_other_is() {
     let mirror = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(mirror.path().join("k3s/amd64")).unwrap();
-    std::fs::write(mirror.path().join("k3s/amd64/k3s"), b"the k3s binary").unwrap();
+    let bundle = mirror.path().join(BUNDLE);
+    std::fs::create_dir_all(bundle.parent().unwrap()).unwrap();
+    std::fs::write(&bundle, b"the bundle").unwrap();
     std::fs::write(mirror.path().join("private"), b"not named by a release").unwrap();
     let plane = TestPlane::start_with(|options| options.mirror_dir = Some(mirror.path().to_owned())).await;
-    let answer = plane.get("//artifacts/k3s/amd64/k3s").await;
-    assert_eq!(answer.status(200).text(), "the k3s binary");
-    assert_eq!(answer.header("content-length"), Some("14"));
-    for path in ["//artifacts/private", "//artifacts/../plane.db", "//artifacts/k3s/amd64/../../private"] {
+    let answer = plane.get(&format!("//artifacts/{BUNDLE}")).await;
+    assert_eq!(answer.status(200).text(), "the bundle");
+    assert_eq!(answer.header("content-length"), Some("10"));
+    for path in ["//artifacts/private", "//artifacts/../plane.db", "//artifacts/kubeadm/amd64/../../private"] {
         assert_eq!(plane.get(path).await.response.status(), 404, "{path}");
     }
-    // The gateway's image has no publisher and is not there.
-    plane.get("//artifacts/gateway/amd64.tar").await.problem(404, "artifact_missing");
+    // The gateway's image has no publisher; where it is not in the mirror it comes from the plane's own folder.
+    let gateway_image = format!("//artifacts/{GATEWAY_IMAGE}");
+    assert_eq!(plane.get(&gateway_image).await.status(200).text(), "the gateway image");
+    std::fs::remove_file(plane.data_dir().join("images").join(GATEWAY_IMAGE)).unwrap();
+    plane.get(&gateway_image).await.problem(404, "artifact_missing");
     // A replaced file is noticed.
-    std::fs::write(mirror.path().join("k3s/amd64/k3s"), b"another binary!").unwrap();
-    plane.get("//artifacts/k3s/amd64/k3s").await.problem(502, "artifact_damaged");
+    std::fs::write(&bundle, b"another bundle!").unwrap();
+    plane.get(&format!("//artifacts/{BUNDLE}")).await.problem(502, "artifact_damaged");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_fetched_once_for_all_who_ask() {
     let (address, asked) = publisher(b"from the publisher").await;
-    let plane =
-        TestPlane::start_with(|options| options.release = Some(from(address, "/moved", b"from the publisher"))).await;
-    let answers = futures::future::join_all((0..8).map(|_| plane.get("//artifacts/k3s/amd64/k3s").into_future())).await;
+    let plane = TestPlane::start_with(|options| options.release = from(address, "/moved", b"from the publisher")).await;
+    let answers =
+        futures::future::join_all((0..8).map(|_| plane.get("//artifacts/fetched/amd64.tar.zst").into_future())).await;
     for answer in answers {
         assert_eq!(answer.status(200).text(), "from the publisher");
     }
-    plane.get("//artifacts/k3s/amd64/k3s").await.status(200);
+    plane.get("//artifacts/fetched/amd64.tar.zst").await.status(200);
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_with_another_checksum_reaches_nobody() {
     let (address, _) = publisher(b"something else").await;
-    let plane =
-        TestPlane::start_with(|options| options.release = Some(from(address, "/", b"from the publisher"))).await;
-    let answer = plane.get("//artifacts/k3s/amd64/k3s").await;
+    let plane = TestPlane::start_with(|options| options.release = from(address, "/", b"from the publisher")).await;
+    let answer = plane.get("//artifacts/fetched/amd64.tar.zst").await;
     answer.problem(502, "artifact_not_fetched");
     assert!(answer.header("retry-after").is_some());
     let left = std::fs::read_dir(plane.data_dir().join("cache")).unwrap().count();

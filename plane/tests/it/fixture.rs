@@ -6,7 +6,7 @@ use ferrogate_engine::materials::ClusterMaterials;
 use ferrogate_model::{
     AccountId, ClusterId, EventId, GatewayId, NodeId, OperationId, OrphanId, PairingCodeId, SystemId, TenantId, UserId,
     cluster::ClusterSpec,
-    release::{Architecture, Artifact, DistributionKind, Release},
+    release::Release,
     state::{ClusterState, GatewayHealth, GatewayState, MachineState, OperationState, Severity},
 };
 use ferrogate_store::{
@@ -14,31 +14,39 @@ use ferrogate_store::{
     pairing_codes,
 };
 use secrecy::SecretString;
-use std::net::IpAddr;
+use serde_json::json;
+use std::{net::IpAddr, path::Path};
 
 /// The token with which the fixture's gateway is installed.
 pub(crate) const INSTALL_TOKEN: &str = "fg_inst_fixture";
 
-/// A release whose files need no download.
+/// Where the nodes' programs and images are, below `/artifacts/`.
+pub(crate) const BUNDLE: &str = "kubeadm/amd64/bundle.tar.zst";
+/// Where the gateway's image is.
+pub(crate) const GATEWAY_IMAGE: &str = "gateway/amd64.tar";
+
+/// What the fixture's files hold.
+const FILES: [(&str, &[u8]); 2] = [(BUNDLE, b"the bundle"), (GATEWAY_IMAGE, b"the gateway image")];
+
+/// A release of [`FILES`].
 pub(crate) fn release() -> Release {
-    let artifact =
-        |path: &str, content: &[u8]| Artifact { path: path.to_owned(), sha256: sha256(content), upstream: None };
-    Release {
-        version: "0.1.0".into(),
-        distribution: DistributionKind::K3s,
-        kubernetes: "v1.36.4+k3s1".into(),
-        os_image: "ubuntu/noble".into(),
-        gateway_image_ref: "docker.io/ferrogate/gateway:0.1.0".into(),
-        kube_vip_image_ref: None,
-        kubeadm: None,
-        architectures: vec![Architecture {
-            name: "amd64".into(),
-            k3s: Some(artifact("k3s/amd64/k3s", b"the k3s binary")),
-            k3s_images: None,
-            kubeadm: None,
-            kube_vip_image: None,
-            gateway_image: artifact("gateway/amd64.tar", b"the gateway image"),
-        }],
+    let [bundle, gateway] = FILES.map(|(path, content)| json!({"path": path, "sha256": sha256(content)}));
+    let release = json!({
+        "version": "0.1.0", "distribution": "kubeadm", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
+        "gateway_image_ref": "docker.io/ferrogate/gateway:0.1.0",
+        "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
+            "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10", "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},
+        "architectures": [{"name": "amd64", "kubeadm": bundle, "gateway_image": gateway}],
+    });
+    serde_json::from_value(release).unwrap()
+}
+
+/// Puts the release's files below a folder.
+pub(crate) fn write_files(folder: &Path) {
+    for (path, content) in FILES {
+        let file = folder.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
     }
 }
 

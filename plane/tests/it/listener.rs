@@ -1,6 +1,6 @@
 //! The listener: TLS, what is told by ALPN, pages and health.
 
-use crate::plane::TestPlane;
+use crate::{fixture, plane::TestPlane};
 use ferrogate_net::{Connector as _, Direct, HttpClient, Limits, Target, Trust, connect_tls};
 use http::Request;
 use std::{net::SocketAddr, time::Duration};
@@ -98,7 +98,8 @@ async fn a_public_address_that_cannot_be_one_stops_the_start() {
         ("https://a/b", "path"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let mut options = ferrogate_plane::Options::new(folder.path(), "127.0.0.1:0".parse().unwrap());
+        let mut options =
+            ferrogate_plane::Options::new(folder.path(), "127.0.0.1:0".parse().unwrap(), fixture::release());
         options.public_url = Some(url.parse().unwrap());
         let error = ferrogate_plane::Server::start(options).await.unwrap_err();
         assert!(error.to_string().contains(problem), "{error}");

@@ -1,6 +1,9 @@
 //! Pairing codes and installers.
 
-use crate::plane::{Answer, TestPlane};
+use crate::{
+    fixture::BUNDLE,
+    plane::{Answer, TestPlane},
+};
 use ferrogate_api::{
     EnrolmentTokenCreated, Gateway, InstallStatus, Operation, Page, PairResponse, PairingCode, PairingCodeCreated,
     PairingCodeState,
@@ -257,4 +260,19 @@ async fn a_machine_registers_one_key_with_its_token() {
     plane.post(&revoke).token(&admin).await.status(204);
     assert!(registry.node(node).await.unwrap().unwrap().revoked);
     assert_eq!(*plane.site.disconnected.lock().unwrap(), [node]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plane_that_lacks_a_file_of_its_release_pairs_with_nobody_until_it_is_there() {
+    let plane = TestPlane::start().await;
+    let admin = plane.set_up().await;
+    let created = code(&plane, &admin).await;
+    let file = plane.data_dir().join("images").join(BUNDLE);
+    let aside = plane.data_dir().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    let problem = pair(&plane, created.code.expose()).await.problem(503, "release_file_missing");
+    assert!(problem.detail.contains(BUNDLE), "{problem:?}");
+    assert_eq!(state(&plane, &admin).await, PairingCodeState::Active);
+    std::fs::rename(&aside, &file).unwrap();
+    pair(&plane, created.code.expose()).await.status(201);
 }

@@ -1,6 +1,9 @@
 //! Set-up, sign-in, users and tokens.
 
-use crate::plane::{EMAIL, PASSWORD, TestPlane};
+use crate::{
+    fixture,
+    plane::{EMAIL, PASSWORD, TestPlane},
+};
 use ferrogate_api::{Identity, Role, TokenCreated, UserUpdated, Version};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -175,7 +178,8 @@ async fn nobody_else_s_token_can_be_revoked_by_an_operator() {
 async fn a_plane_whose_master_key_is_lost_says_so_and_makes_no_new_one() {
     let folder = tempfile::tempdir().unwrap();
     let options = || {
-        let mut options = ferrogate_plane::Options::new(folder.path(), "127.0.0.1:0".parse().unwrap());
+        let mut options =
+            ferrogate_plane::Options::new(folder.path(), "127.0.0.1:0".parse().unwrap(), fixture::release());
         options.reconcile = false;
         options
     };

@@ -1,5 +1,6 @@
 //! A plane of the test's own, and the ways to talk to it.
 
+use crate::fixture;
 use bytes::Bytes;
 use ferrogate_api::{Problem, SessionCreated, SetupRequest};
 use ferrogate_model::{Clock, Timestamp};
@@ -102,10 +103,10 @@ impl TestPlane {
             events: broadcast::Sender::new(16),
             disconnected: Mutex::default(),
         });
-        let mut options = Options::new(folder.path(), "127.0.0.1:0".parse().unwrap());
+        fixture::write_files(&folder.path().join("images"));
+        let mut options = Options::new(folder.path(), "127.0.0.1:0".parse().unwrap(), fixture::release());
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
         options.site = Some(Arc::clone(&site) as Arc<dyn SiteNetwork>);
-        options.release = Some(crate::fixture::release());
         // What the reconcilers make of things is tested with them; here things stay as they were written.
         options.reconcile = false;
         change(&mut options);

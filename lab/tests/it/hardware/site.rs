@@ -3,7 +3,7 @@
 use crate::tier;
 use async_trait::async_trait;
 use ferrogate_engine::{
-    ClusterMaterials, Desired, Distribution as _, K3s, Node, Role,
+    ClusterMaterials, Desired, Distribution as _, Kubeadm, Node, Role,
     cloud_config::{CloudConfig, Mode},
 };
 use ferrogate_lab::{
@@ -79,9 +79,12 @@ const PROOF_UNIT: &str = "[Unit]\nDescription=Proof\n[Service]\nType=oneshot\nRe
 pub(crate) fn user_data() -> CloudConfig {
     let file = |path: &str| json!({"path": path, "sha256": "0".repeat(64)});
     let release = json!({
-        "version": "0.1.0", "kubernetes": "v1.34.2+k3s1", "os_image": "ubuntu/noble",
+        "version": "0.1.0", "distribution": "kubeadm", "kubernetes": "v1.36.4", "os_image": "custom/debian-13",
         "gateway_image_ref": "ferrogate/gateway:0.1.0",
-        "architectures": [{"name": "amd64", "k3s": file("k3s/amd64/k3s"), "gateway_image": file("gateway/amd64.tar")}],
+        "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
+            "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10", "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},
+        "architectures": [{"name": "amd64", "kubeadm": file("kubeadm/amd64/bundle.tar.zst"),
+            "gateway_image": file("gateway/amd64.tar")}],
     });
     let spec = json!({
         "control_plane": {"count": 1, "resource_pool": "default"},
@@ -110,7 +113,7 @@ pub(crate) fn user_data() -> CloudConfig {
         address: None,
         pool: &desired.spec.control_plane,
     };
-    let mut config = K3s.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap();
+    let mut config = Kubeadm.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap();
     config.file("/etc/systemd/system/proof.service", Mode::Public, PROOF_UNIT);
     let command = ["systemctl", "enable", "--now", "--no-block", "proof.service"];
     config.commands.push(command.map(str::to_owned).to_vec());

@@ -1,9 +1,7 @@
 //! The Kubernetes API beyond what kubectl shows: watches, conflicts, tables.
 
-use super::{
-    either::{Distribution, Site, over_both},
-    support::eventually,
-};
+use super::{cluster::Cluster, support::eventually};
+use ferrogate_engine::Kind;
 use ferrogate_model::{Clock as _, SystemClock};
 use ferrogate_net::{HttpClient, Trust};
 use http::Method;
@@ -12,10 +10,11 @@ use std::{net::SocketAddr, time::Duration};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
-async fn a_watch_tells_each_change_from_the_revision_it_was_given(distribution: Distribution) {
-    let site = Site::memory(distribution).await;
-    let (_, address, kube) = site.first().await;
-    let (bench, place) = (site.bench(), SocketAddr::new(address, 6443));
+#[tokio::test(start_paused = true)]
+async fn a_watch_tells_each_change_from_the_revision_it_was_given() {
+    let cluster = Cluster::memory(Kind::Gateway).await;
+    let (_, address, kube) = cluster.first().await;
+    let (bench, place) = (&cluster.bench, SocketAddr::new(address, 6443));
     let revision = kube.get(MAPS).await.unwrap()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
     let identity = bench.materials.admin_identity(SystemClock.now(), Duration::from_secs(3600)).unwrap();
     let trust = Trust::ca(bench.materials.server_ca.certificate_pem.clone())
@@ -41,9 +40,10 @@ async fn a_watch_tells_each_change_from_the_revision_it_was_given(distribution: 
     assert_eq!(kinds, ["ADDED", "MODIFIED", "DELETED"], "{events:?}");
 }
 
-async fn changes_are_checked_and_refused_with_a_status_object(distribution: Distribution) {
-    let site = Site::memory(distribution).await;
-    let (_, _, kube) = site.first().await;
+#[tokio::test(start_paused = true)]
+async fn changes_are_checked_and_refused_with_a_status_object() {
+    let cluster = Cluster::memory(Kind::Gateway).await;
+    let (_, _, kube) = cluster.first().await;
     let map = json!({"metadata": {"name": "x"}, "data": {"a": "1"}});
     let (created, object) = kube.send(Method::POST, MAPS, &[], Some(&map)).await.unwrap();
     assert_eq!((created, object["kind"].as_str()), (201, Some("ConfigMap")));
@@ -76,9 +76,10 @@ async fn changes_are_checked_and_refused_with_a_status_object(distribution: Dist
     assert_eq!(strange.0, 415);
 }
 
-async fn a_disruption_budget_refuses_an_eviction_and_a_deleted_set_takes_its_pods_along(distribution: Distribution) {
-    let site = Site::memory(distribution).await;
-    let (_, _, kube) = site.first().await;
+#[tokio::test(start_paused = true)]
+async fn a_disruption_budget_refuses_an_eviction_and_a_deleted_set_takes_its_pods_along() {
+    let cluster = Cluster::memory(Kind::Gateway).await;
+    let (_, _, kube) = cluster.first().await;
     let pods = "/api/v1/namespaces/ferrogate-system/pods";
     let pod = eventually("a pod runs", async || {
         let list = kube.get(pods).await?;
@@ -115,9 +116,3 @@ async fn a_disruption_budget_refuses_an_eviction_and_a_deleted_set_takes_its_pod
     })
     .await;
 }
-
-over_both!(
-    a_watch_tells_each_change_from_the_revision_it_was_given,
-    changes_are_checked_and_refused_with_a_status_object,
-    a_disruption_budget_refuses_an_eviction_and_a_deleted_set_takes_its_pods_along,
-);

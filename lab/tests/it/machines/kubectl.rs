@@ -1,7 +1,8 @@
 //! The real `kubectl` against the simulated API, where it is installed.
 
-use super::either::{Distribution, Site};
+use super::cluster::{Cluster, VERSION};
 use crate::tier;
+use ferrogate_engine::{Kind, Role};
 use ferrogate_model::{Clock as _, SystemClock};
 use secrecy::ExposeSecret as _;
 use std::{path::Path, process::Stdio, time::Duration};
@@ -26,36 +27,27 @@ async fn kubectl(config: &Path, arguments: &str) -> Result<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_real_kubectl_lists_describes_labels_drains_and_deletes_with_k3s() {
-    lists_describes_labels_drains_and_deletes(Distribution::K3s).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_real_kubectl_lists_describes_labels_drains_and_deletes_with_kubeadm() {
-    lists_describes_labels_drains_and_deletes(Distribution::Kubeadm).await;
-}
-
-async fn lists_describes_labels_drains_and_deletes(distribution: Distribution) {
+async fn the_real_kubectl_lists_describes_labels_drains_and_deletes() {
     if tokio::process::Command::new("kubectl").arg("--help").output().await.is_err() {
         tier::skipped("kubectl", "kubectl is not installed (Debian: apt-get install kubernetes-client)");
         return;
     }
     tier::ran("kubectl");
-    let site = Site::sockets(distribution).await;
-    let (_, address, admin) = site.first().await;
+    let cluster = Cluster::sockets(Kind::Gateway).await;
+    let (_, address, admin) = cluster.first().await;
     let url = format!("https://{address}:6443");
-    site.agent("w-0", address).await;
+    cluster.deploy("w-0", &Role::Agent(address)).await;
     admin.until_ready(&["cp-0", "w-0"]).await;
 
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("kubeconfig");
-    let identity = site.bench().materials.admin_identity(SystemClock.now(), Duration::from_secs(3600)).unwrap();
+    let identity = cluster.bench.materials.admin_identity(SystemClock.now(), Duration::from_secs(3600)).unwrap();
     let encode = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
     let text = format!(
         "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: '{url}', certificate-authority-data: {}}}}}]\n\
          users: [{{name: u, user: {{client-certificate-data: {}, client-key-data: {}}}}}]\n\
          contexts: [{{name: x, context: {{cluster: c, user: u}}}}]\ncurrent-context: x\n",
-        encode(&site.bench().materials.server_ca.certificate_pem),
+        encode(&cluster.bench.materials.server_ca.certificate_pem),
         encode(&identity.certificate_pem),
         encode(identity.key_pem.expose_secret())
     );
@@ -68,13 +60,12 @@ async fn lists_describes_labels_drains_and_deletes(distribution: Distribution) {
     let nodes = run("get nodes -o wide").await;
     let head: Vec<&str> = nodes.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(head[..6], ["NAME", "STATUS", "ROLES", "AGE", "VERSION", "INTERNAL-IP"], "{nodes}");
-    let roles = if distribution == Distribution::K3s { "control-plane,etcd,master" } else { "control-plane" };
-    assert!(nodes.contains(roles) && nodes.contains(&address.to_string()), "{nodes}");
+    assert!(nodes.contains("control-plane") && nodes.contains(&address.to_string()), "{nodes}");
     let all = run("get nodes,ns,pods -A -o wide").await;
     for part in ["node/cp-0", "node/w-0", "namespace/ferrogate-system", "pod/ferrogate-gateway-", "Running"] {
         assert!(all.contains(part), "{part}: {all}");
     }
-    assert!(run("version").await.contains(&format!("Server Version: {}", site.version())));
+    assert!(run("version").await.contains(&format!("Server Version: {VERSION}")));
     assert_eq!(run("get --raw /readyz").await, "ok");
     let described = run("describe node w-0").await;
     for part in ["KubeletReady", "Non-terminated Pods:", "ferrogate-gateway-", "Ubuntu 24.04"] {
@@ -109,5 +100,5 @@ async fn lists_describes_labels_drains_and_deletes(distribution: Distribution) {
     assert!(refused.contains("Error from server (Forbidden): secrets is forbidden: User \"eva\""), "{refused}");
     let missing = kubectl(&config, "get node nobody").await.unwrap_err();
     assert!(missing.contains("Error from server (NotFound): nodes \"nobody\" not found"), "{missing}");
-    site.into_bench().lab.shutdown().await;
+    cluster.bench.lab.shutdown().await;
 }

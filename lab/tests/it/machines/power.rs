@@ -1,20 +1,17 @@
 //! Power cycles, cuts, and what is left afterwards.
 
-use super::{
-    either::{Distribution, Site, over_both},
-    support::eventually,
-};
+use super::{cluster::Cluster, support::eventually};
+use ferrogate_engine::{Kind, Role};
 use ferrogate_lab::{Backend as _, Power};
 use http::Method;
 use serde_json::json;
 
-async fn a_machine_without_power_becomes_not_ready_and_comes_back_with_what_was_on_its_disk(
-    distribution: Distribution,
-) {
-    let site = Site::memory(distribution).await;
-    let bench = site.bench();
-    let (_, address, kube) = site.first().await;
-    let worker = site.agent("w-0", address).await;
+#[tokio::test(start_paused = true)]
+async fn a_machine_without_power_becomes_not_ready_and_comes_back_with_what_was_on_its_disk() {
+    let cluster = Cluster::memory(Kind::Gateway).await;
+    let bench = &cluster.bench;
+    let (_, address, kube) = cluster.first().await;
+    let (worker, _) = cluster.deploy("w-0", &Role::Agent(address)).await;
     kube.until_ready(&["cp-0", "w-0"]).await;
     bench.lab.machines().power_cut(&worker).await;
     assert_eq!(bench.lab.machines().power_state(&worker).await, Power::Off);
@@ -29,12 +26,11 @@ async fn a_machine_without_power_becomes_not_ready_and_comes_back_with_what_was_
     assert!(!node["spec"]["taints"].to_string().contains("unreachable"), "{node}");
 }
 
-async fn a_lone_server_that_is_rebooted_still_has_its_objects_and_one_that_is_wiped_has_not(
-    distribution: Distribution,
-) {
-    let site = Site::memory(distribution).await;
-    let bench = site.bench();
-    let (machine, _, kube) = site.first().await;
+#[tokio::test(start_paused = true)]
+async fn a_lone_server_that_is_rebooted_still_has_its_objects_and_one_that_is_wiped_has_not() {
+    let cluster = Cluster::memory(Kind::Gateway).await;
+    let bench = &cluster.bench;
+    let (machine, _, kube) = cluster.first().await;
     let body = json!({"metadata": {"name": "kept"}, "data": {"a": "b"}});
     let path = "/api/v1/namespaces/default/configmaps";
     kube.send(Method::POST, path, &[], Some(&body)).await.unwrap();
@@ -46,19 +42,20 @@ async fn a_lone_server_that_is_rebooted_still_has_its_objects_and_one_that_is_wi
     bench.maas.release(&machine, &ferrogate_maas::request::Release::default()).await.unwrap();
     bench.until_status(&machine, "Ready").await;
     // The same machine comes first again, with a new disk.
-    let (again, _, kube) = site.first().await;
+    let (again, _, kube) = cluster.first().await;
     assert_eq!(again, machine);
     assert!(!root.exists(), "the disk outlives the next deployment");
     assert!(kube.get(&format!("{path}/kept")).await.unwrap_err().starts_with("404"));
 }
 
-async fn three_servers_outlive_one_and_answer_nothing_with_one(distribution: Distribution) {
-    let site = Site::memory(distribution).await;
-    let bench = site.bench();
-    let (first, address, kube) = site.first().await;
+#[tokio::test(start_paused = true)]
+async fn three_servers_outlive_one_and_answer_nothing_with_one() {
+    let cluster = Cluster::memory(Kind::Gateway).await;
+    let bench = &cluster.bench;
+    let (first, address, kube) = cluster.first().await;
     let mut others = Vec::new();
     for name in ["cp-1", "cp-2"] {
-        others.push(site.server(name, address).await);
+        others.push(cluster.server(name, address).await);
     }
     kube.until_ready(&["cp-0", "cp-1", "cp-2"]).await;
     bench.lab.machines().power_cut(&first).await;
@@ -74,9 +71,3 @@ async fn three_servers_outlive_one_and_answer_nothing_with_one(distribution: Dis
     bench.maas.power_on(&first, None).await.unwrap();
     second.until_ready(&["cp-0", "cp-1"]).await;
 }
-
-over_both!(
-    a_machine_without_power_becomes_not_ready_and_comes_back_with_what_was_on_its_disk,
-    a_lone_server_that_is_rebooted_still_has_its_objects_and_one_that_is_wiped_has_not,
-    three_servers_outlive_one_and_answer_nothing_with_one,
-);

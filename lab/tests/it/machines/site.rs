@@ -1,6 +1,7 @@
 //! The site as a whole, on sockets.
 
-use super::support::{Bench, NodeFiles, Role, eventually};
+use super::{cluster::Cluster, support::eventually};
+use ferrogate_engine::{Kind, Role};
 use ferrogate_lab::{Lab, LabOptions};
 use ferrogate_net::{ConnectFailure, Target};
 use hickory_proto::{
@@ -37,9 +38,10 @@ async fn two_sites_on_one_computer_do_not_meet() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sites_dns_answers_for_machines_that_are_deployed() {
-    let bench = Bench::sockets().await;
+    let cluster = Cluster::sockets(Kind::Tenant).await;
+    let (machine, _) = cluster.deploy("cp-0", &Role::FirstServer).await;
+    let bench = cluster.bench;
     let dns = bench.lab.dns().unwrap();
-    let machine = bench.deploy(&NodeFiles::new(&bench, "cp-0", &Role::First).text()).await;
     bench.until_status(&machine, "Deployed").await;
     let fqdn = bench.maas.machine(&machine).await.unwrap().fqdn;
     let std::net::IpAddr::V4(address) = bench.address(&machine).await else { panic!("an IPv6 address") };
@@ -51,11 +53,9 @@ async fn the_sites_dns_answers_for_machines_that_are_deployed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_site_that_is_dropped_runs_nothing_on() {
-    let bench = Bench::memory().await;
-    let machine = bench.deploy(&NodeFiles::new(&bench, "cp-0", &Role::First).text()).await;
-    bench.until_status(&machine, "Deployed").await;
-    let address = bench.address(&machine).await;
-    bench.admin(address).until_ready(&["cp-0"]).await;
+    let cluster = Cluster::memory(Kind::Tenant).await;
+    let (machine, address, _) = cluster.first().await;
+    let bench = cluster.bench;
     let network = bench.lab.network().clone();
     let root = bench.lab.machines().root(&machine).unwrap();
     let target = Target::new(address.to_string(), 6443);

@@ -1,10 +1,9 @@
-//! A site with a place to download from, and cloud-configs in the style of the product's own.
+//! A site with a place to download from, and a program for the gateway.
 
 use async_trait::async_trait;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use ferrogate_engine::materials::ClusterMaterials;
-use ferrogate_lab::{Backend as _, Container, Lab, LabOptions, Programs, k3s::simulated_binary};
+use ferrogate_lab::{Backend as _, Container, Lab, LabOptions, Programs};
 use ferrogate_maas::{
     ApiKey, Client, ClientOptions, Endpoint,
     request::{Allocate, Deploy},
@@ -17,17 +16,14 @@ use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject as _};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-pub(super) const VERSION: &str = "v1.34.2+k3s1";
 pub(super) const IMAGE: &str = "ferrogate/gateway:0.1.0";
 const PLANE: &str = "10.9.0.1:443";
 
@@ -59,10 +55,7 @@ impl Bench {
     }
 
     async fn start(options: LabOptions, network: &Network, plane: SocketAddr) -> Self {
-        let files = Arc::new(Mutex::new(BTreeMap::from([
-            ("/artifacts/k3s".to_owned(), simulated_binary(VERSION)),
-            ("/artifacts/gateway.tar".to_owned(), b"an image".to_vec()),
-        ])));
+        let files = Arc::new(Mutex::new(BTreeMap::new()));
         let listener = network.listen(plane).unwrap();
         let plane = listener.local_addr().unwrap();
         let ca_pem = serve_files(listener, Arc::clone(&files));
@@ -87,6 +80,11 @@ impl Bench {
     pub(super) fn artifacts(&self) -> String {
         let port = String::from_utf8(self.files.lock().unwrap()["port"].clone()).unwrap();
         format!("https://plane.test:{port}/artifacts")
+    }
+
+    /// Puts another file where machines download one from; what was there.
+    pub(super) fn replace_file(&self, name: &str, content: Vec<u8>) -> Vec<u8> {
+        self.files.lock().unwrap().insert(format!("/artifacts/{name}"), content).unwrap()
     }
 
     /// Allocates and deploys one machine.
@@ -225,7 +223,7 @@ impl Programs for Recorder {
     async fn start(&self, container: Container) -> Result<(), String> {
         let config = container.root.join("etc/ferrogate/gateway.toml");
         let config = std::fs::read_to_string(config).map_err(|error| format!("gateway.toml: {error}"))?;
-        if container.root.join("etc/rancher").exists() {
+        if container.root.join("etc/kubernetes").exists() {
             return Err("a container sees what it has not mounted".into());
         }
         std::fs::write(container.root.join("var/lib/ferrogate/key"), "key").map_err(|error| error.to_string())?;
@@ -279,197 +277,6 @@ fn serve_files(listener: Listener, files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>)
     certificate.pem()
 }
 
-/// What a node is to become.
-pub(super) enum Role<'a> {
-    First,
-    Server(&'a str),
-    Agent(&'a str),
-}
-
-/// The files of one node's cloud-config; tests change them before they render.
-pub(super) struct NodeFiles {
-    pub(super) files: Vec<(String, &'static str, String)>,
-    pub(super) commands: Vec<Vec<String>>,
-}
-
-impl NodeFiles {
-    pub(super) fn new(bench: &Bench, name: &str, role: &Role<'_>) -> Self {
-        let materials = &bench.materials;
-        let mut all = Self {
-            files: Vec::new(),
-            commands: vec![
-                vec!["systemctl".into(), "daemon-reload".into()],
-                ["systemctl", "enable", "--now", "--no-block", "ferrogate-node.service"].map(str::to_owned).to_vec(),
-                // Without it the machine that loses its power comes back with empty files.
-                vec!["sync".into()],
-            ],
-        };
-        let proxy = bench.lab.proxy().url();
-        let proxy = proxy.expose_secret();
-        let subnet = bench.lab.subnet();
-        all.set("/etc/ferrogate/proxy.env", "0600", &format!("https_proxy={proxy}\nno_proxy={subnet},.maas\n"));
-        all.set("/etc/ferrogate/plane-ca.pem", "0644", &bench.ca_pem);
-        for (file, url) in [("k3s", "k3s"), ("gateway.tar", "gateway.tar")] {
-            let sum = hex(&Sha256::digest(&bench.files.lock().unwrap()[&format!("/artifacts/{url}")]));
-            all.set(&format!("/etc/ferrogate/{file}.sha256"), "0644", &format!("{sum}  /var/cache/ferrogate/{file}\n"));
-        }
-        let secret = |text: &secrecy::SecretString| text.expose_secret().to_owned();
-        let (settings, token) = match role {
-            Role::First => ("cluster-init: true\n".to_owned(), secret(&materials.server_token)),
-            Role::Server(url) => (format!("server: {url}\n"), secret(&materials.server_join_token())),
-            Role::Agent(url) => (format!("server: {url}\n"), secret(&materials.agent_join_token())),
-        };
-        all.set("/etc/rancher/k3s/token", "0600", &token);
-        // k3s would make it and leave it in memory.
-        all.set("/etc/rancher/node/password", "0600", &format!("{:032x}\n", rand::random::<u128>()));
-        let mut config = format!("node-name: {name}\ntoken-file: /etc/rancher/k3s/token\n{settings}");
-        let agent = matches!(role, Role::Agent(_));
-        if !agent {
-            config.push_str("agent-token-file: /etc/rancher/k3s/agent-token\ntls-san: [kubernetes, api.test]\n");
-            all.set("/etc/rancher/k3s/agent-token", "0600", &secret(&materials.agent_token));
-            all.set("/var/lib/rancher/k3s/server/manifests/gateway.yaml", "0600", DAEMONSET);
-        }
-        all.set("/etc/rancher/k3s/config.yaml", "0600", &config);
-        if matches!(role, Role::First) {
-            for (file, authority) in [
-                ("server-ca", &materials.server_ca),
-                ("client-ca", &materials.client_ca),
-                ("request-header-ca", &materials.request_header_ca),
-                ("etcd/server-ca", &materials.etcd_server_ca),
-                ("etcd/peer-ca", &materials.etcd_peer_ca),
-            ] {
-                let path = format!("/var/lib/rancher/k3s/server/tls/{file}");
-                all.set(&format!("{path}.crt"), "0644", &authority.certificate_pem);
-                all.set(&format!("{path}.key"), "0600", &secret(&authority.key_pem));
-            }
-            let key = secret(&materials.service_account_key);
-            all.set("/var/lib/rancher/k3s/server/tls/service.key", "0600", &key);
-        }
-        all.set("/etc/ferrogate/gateway.toml", "0600", &format!("node_name = \"{name}\"\n"));
-        let artifacts = bench.artifacts();
-        all.set("/etc/systemd/system/ferrogate-node.service", "0644", &NODE_UNIT.replace("@ARTIFACTS@", &artifacts));
-        let command = if agent { "agent" } else { "server" };
-        let kind = if agent { "exec" } else { "notify" };
-        let unit = K3S_UNIT.replace("@COMMAND@", command).replace("@TYPE@", kind);
-        all.set("/etc/systemd/system/k3s.service", "0644", &unit);
-        all
-    }
-
-    /// Adds or replaces a file.
-    pub(super) fn set(&mut self, path: &str, mode: &'static str, content: &str) {
-        self.files.retain(|(known, _, _)| known != path);
-        self.files.push((path.to_owned(), mode, content.to_owned()));
-    }
-
-    pub(super) fn remove(&mut self, path: &str) {
-        self.files.retain(|(known, _, _)| known != path);
-    }
-
-    /// Replaces words in a file.
-    pub(super) fn replace(&mut self, path: &str, from: &str, to: &str) {
-        let file = self.files.iter_mut().find(|(known, _, _)| known == path).unwrap();
-        assert!(file.2.contains(from), "{path} has no {from}");
-        file.2 = file.2.replace(from, to);
-    }
-
-    pub(super) fn text(&self) -> String {
-        let mut text = "#cloud-config\nwrite_files:\n".to_owned();
-        for (path, mode, content) in &self.files {
-            writeln!(
-                text,
-                "- path: {path}\n  permissions: '{mode}'\n  owner: root:root\n  encoding: b64\n  content: {}",
-                STANDARD.encode(content)
-            )
-            .unwrap();
-        }
-        text.push_str("runcmd:\n");
-        for command in &self.commands {
-            writeln!(text, "- [{}]", command.join(", ")).unwrap();
-        }
-        text
-    }
-}
-
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
-
-const NODE_UNIT: &str = "[Unit]
-Description=Fetch and check
-Wants=network-online.target
-After=network-online.target
-ConditionPathExists=!/var/lib/ferrogate-node/installed
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-EnvironmentFile=/etc/ferrogate/proxy.env
-Restart=on-failure
-RestartSec=5
-ExecStart=/usr/bin/curl --fail --silent --show-error --location --create-dirs --retry 2 --retry-all-errors --cacert /etc/ferrogate/plane-ca.pem --output /var/cache/ferrogate/k3s @ARTIFACTS@/k3s
-ExecStart=/usr/bin/curl --fail --silent --show-error --location --create-dirs --retry 2 --retry-all-errors --cacert /etc/ferrogate/plane-ca.pem --output /var/cache/ferrogate/gateway.tar @ARTIFACTS@/gateway.tar
-ExecStart=/usr/bin/sha256sum --check --strict /etc/ferrogate/k3s.sha256
-ExecStart=/usr/bin/sha256sum --check --strict /etc/ferrogate/gateway.tar.sha256
-ExecStart=/usr/bin/install -D -m 0644 /var/cache/ferrogate/gateway.tar /var/lib/rancher/k3s/agent/images/gateway.tar
-ExecStart=/usr/bin/install -D -m 0755 /var/cache/ferrogate/k3s /usr/local/bin/k3s
-ExecStart=/usr/bin/systemctl enable k3s.service
-ExecStart=/usr/bin/sync
-ExecStart=/usr/bin/install -D -m 0644 /dev/null /var/lib/ferrogate-node/installed
-ExecStart=/usr/bin/sync
-ExecStart=/usr/bin/systemctl start --no-block k3s.service
-[Install]
-WantedBy=multi-user.target
-";
-
-const K3S_UNIT: &str = "[Unit]
-Description=Kubernetes
-Wants=network-online.target
-After=network-online.target
-[Service]
-Type=@TYPE@
-EnvironmentFile=-/etc/ferrogate/proxy.env
-ExecStart=/usr/local/bin/k3s @COMMAND@
-KillMode=process
-Restart=always
-RestartSec=5
-TimeoutStartSec=0
-[Install]
-WantedBy=multi-user.target
-";
-
-const DAEMONSET: &str = "apiVersion: v1
-kind: Namespace
-metadata: {name: ferrogate-system}
----
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: ferrogate-gateway, namespace: ferrogate-system}
-spec:
-  selector: {matchLabels: {app: gateway}}
-  template:
-    metadata: {labels: {app: gateway}}
-    spec:
-      hostNetwork: true
-      terminationGracePeriodSeconds: 5
-      tolerations: [{operator: Exists}]
-      containers:
-      - name: gateway
-        image: ferrogate/gateway:0.1.0
-        imagePullPolicy: Never
-        args: [run, --config, /etc/ferrogate/gateway.toml]
-        env:
-        - {name: HOST_IP, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}
-        readinessProbe: {httpGet: {path: /readyz, port: 9470}, periodSeconds: 2, failureThreshold: 1}
-        livenessProbe: {httpGet: {path: /livez, port: 9470}, initialDelaySeconds: 5}
-        volumeMounts:
-        - {name: config, mountPath: /etc/ferrogate}
-        - {name: state, mountPath: /var/lib/ferrogate}
-      volumes:
-      - {name: config, hostPath: {path: /etc/ferrogate, type: Directory}}
-      - {name: state, hostPath: {path: /var/lib/ferrogate, type: DirectoryOrCreate}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: 'ferrogate:viewers'}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: view}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: 'ferrogate:viewers'}]
-";

@@ -14,16 +14,13 @@ fn cluster(state: ClusterState, generation: i64, observed: i64) -> Cluster {
         spec: serde_json::from_str(r#"{"control_plane": {"count": 1, "resource_pool": "default"}}"#).unwrap(),
         state,
         reason: String::new(),
-        release: ferrogate_model::release::Release {
-            version: "0".into(),
-            distribution: ferrogate_model::release::DistributionKind::K3s,
-            kubernetes: "v1".into(),
-            os_image: "ubuntu/noble".into(),
-            gateway_image_ref: "x".into(),
-            kube_vip_image_ref: None,
-            kubeadm: None,
-            architectures: Vec::new(),
-        },
+        release: serde_json::from_value(serde_json::json!({
+            "version": "0", "distribution": "kubeadm", "kubernetes": "v1", "os_image": "ubuntu/noble",
+            "gateway_image_ref": "x", "architectures": [],
+            "kubeadm": {"etcd_tag": "e", "coredns_tag": "c", "pause_image": "p", "flannel_image": "f",
+                "kube_vip_image": "k"},
+        }))
+        .unwrap(),
         materials: None,
         settings: None,
         memory: serde_json::Value::Null,

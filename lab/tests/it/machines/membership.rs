@@ -1,7 +1,7 @@
-//! Nodes of kubeadm whose power is cut, and servers that leave.
+//! Nodes whose power is cut while they join, and servers that leave.
 
 use super::{
-    kubeadm_support::{Cluster, replace},
+    cluster::{Cluster, STARTED, replace},
     support::eventually,
 };
 use ferrogate_engine::{Kind, Role};
@@ -13,7 +13,6 @@ const RESET: &str = "/etc/systemd/system/ferrogate-reset.service";
 const RESUME: &str = "/etc/systemd/system/ferrogate-resume.service";
 const NODE: &str = "/etc/systemd/system/ferrogate-node.service";
 const MEMBERSHIP: &str = "/etc/systemd/system/ferrogate-kubeadm.service";
-const STARTED: &str = "Started ferrogate-kubeadm.service";
 
 #[tokio::test(start_paused = true)]
 async fn a_first_server_goes_on_where_it_was_cut_off_whenever_that_was() {
