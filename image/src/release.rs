@@ -29,7 +29,6 @@ pub fn build(cache: &Cache, bundle: &Bundle, gateway: &Packed, programs: &All) -
         json!({
             "version": version,
             "kubernetes": kubernetes,
-            "distribution": "kubeadm",
             "os_image": OS_IMAGE,
             "gateway_image_ref": gateway.reference,
             "kubeadm": {

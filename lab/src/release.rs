@@ -2,7 +2,7 @@
 //! the way real ones do: from the plane's `/artifacts`, through the proxy, checked by their checksum on the machine.
 
 use crate::kubeadm::{BundleImage, simulated_bundle, simulated_image};
-use ferrogate_model::release::{Architecture, Artifact, DistributionKind, KubeadmImages, Release};
+use ferrogate_model::release::{Architecture, Artifact, KubeadmImages, Release};
 use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -41,20 +41,15 @@ impl Simulated {
         let gateway = format!("gateway/{version}/ferrogate-gateway-{version}-amd64.tar");
         let architecture = Architecture {
             name: "amd64".to_owned(),
-            k3s: None,
-            k3s_images: None,
-            kubeadm: Some(bundle),
-            kube_vip_image: None,
+            kubeadm: bundle,
             gateway_image: artifact(gateway, simulated_image(&gateway_image_ref)),
         };
         let release = Release {
             version: version.to_owned(),
-            distribution: DistributionKind::Kubeadm,
             kubernetes: KUBERNETES.to_owned(),
             os_image: "ubuntu/noble".to_owned(),
             gateway_image_ref,
-            kube_vip_image_ref: None,
-            kubeadm: Some(images),
+            kubeadm: images,
             architectures: vec![architecture],
         };
         Self { release, files }

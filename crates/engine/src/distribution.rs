@@ -1,20 +1,14 @@
-//! How a machine becomes a member of a cluster: with k3s, or with upstream Kubernetes and kubeadm. The release decides.
+//! How a machine becomes a member of a cluster of upstream Kubernetes, by kubeadm.
 
 mod artifacts;
 mod base;
 mod gateway;
-mod k3s;
 mod kubeadm;
 
-pub use k3s::K3s;
 pub use kubeadm::Kubeadm;
 
 use crate::{cloud_config::CloudConfig, desired::Desired};
-use ferrogate_model::{
-    Explain, Fault, Name, Retry,
-    cluster::PoolSpec,
-    release::{DistributionKind, Release},
-};
+use ferrogate_model::{Explain, Fault, Name, Retry, cluster::PoolSpec, release::Release};
 use secrecy::SecretString;
 use std::net::IpAddr;
 
@@ -72,14 +66,6 @@ pub enum RenderError {
         /// What the release has.
         supported: String,
     },
-    /// The release lacks what its distribution needs.
-    #[error("release {release} has no `{what}`")]
-    Release {
-        /// The release's version.
-        release: String,
-        /// What is missing.
-        what: &'static str,
-    },
     /// The stored secrets of the cluster cannot be used.
     #[error(transparent)]
     Materials(#[from] crate::materials::MaterialsError),
@@ -118,8 +104,7 @@ impl Explain for RenderError {
     fn code(&self) -> &'static str {
         match self {
             Self::Architecture { .. } => "architecture_not_in_release",
-            Self::Release { .. }
-            | Self::Materials(_)
+            Self::Materials(_)
             | Self::Gateway { .. }
             | Self::Address { .. }
             | Self::TooLong { .. }
@@ -130,11 +115,7 @@ impl Explain for RenderError {
     fn fault(&self) -> Fault {
         match self {
             Self::Architecture { .. } | Self::TooLong { .. } => Fault::Caller,
-            Self::Release { .. }
-            | Self::Materials(_)
-            | Self::Gateway { .. }
-            | Self::Address { .. }
-            | Self::Config(_) => Fault::Ferrogate,
+            Self::Materials(_) | Self::Gateway { .. } | Self::Address { .. } | Self::Config(_) => Fault::Ferrogate,
         }
     }
 
@@ -148,11 +129,7 @@ impl Explain for RenderError {
                 Some("choose machines of a supported architecture, by resource pool or tag".into())
             }
             Self::TooLong { .. } => Some("give fewer SSH keys or a shorter CA bundle".into()),
-            Self::Release { .. }
-            | Self::Materials(_)
-            | Self::Gateway { .. }
-            | Self::Address { .. }
-            | Self::Config(_) => None,
+            Self::Materials(_) | Self::Gateway { .. } | Self::Address { .. } | Self::Config(_) => None,
         }
     }
 }
@@ -168,15 +145,6 @@ pub struct EtcdTool {
     pub certificate: String,
     /// Its key.
     pub key: String,
-}
-
-/// The distribution that a release is made of.
-#[must_use]
-pub fn distribution_of(release: &Release) -> &'static dyn Distribution {
-    match release.distribution {
-        DistributionKind::K3s => &K3s,
-        DistributionKind::Kubeadm => &Kubeadm,
-    }
 }
 
 /// Turns a role into what cloud-init does on the machine.
@@ -195,8 +163,6 @@ pub trait Distribution: Send + Sync {
         enrolment: Option<&SecretString>,
     ) -> Result<CloudConfig, RenderError>;
 
-    /// How a server that leaves is taken out of etcd; `None` where removing its node does that, as with k3s.
-    fn etcd(&self, _desired: &Desired) -> Option<EtcdTool> {
-        None
-    }
+    /// How a server that leaves is taken out of etcd, which removing its node does not do.
+    fn etcd(&self, release: &Release) -> EtcdTool;
 }

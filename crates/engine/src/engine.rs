@@ -4,7 +4,7 @@ use crate::{
     act,
     clients::Clients,
     desired::Desired,
-    distribution::{Distribution, distribution_of},
+    distribution::{Distribution, Kubeadm},
     enrolment::Enrolment,
     limits::Limits,
     memory::{Afterwards, Keep, Memory},
@@ -29,7 +29,6 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     enrolment: Arc<dyn Enrolment>,
     limits: Limits,
-    distribution: Option<Arc<dyn Distribution>>,
     clients: Clients,
 }
 
@@ -51,28 +50,13 @@ impl Engine {
         clock: Arc<dyn Clock>,
         enrolment: Arc<dyn Enrolment>,
     ) -> Self {
-        Self {
-            maas,
-            network,
-            clock,
-            enrolment,
-            limits: Limits::default(),
-            distribution: None,
-            clients: Clients::default(),
-        }
+        Self { maas, network, clock, enrolment, limits: Limits::default(), clients: Clients::default() }
     }
 
     /// Other deadlines and bounds.
     #[must_use]
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
-        self
-    }
-
-    /// A distribution of one's own, whatever the release names.
-    #[must_use]
-    pub fn with_distribution(mut self, distribution: Arc<dyn Distribution>) -> Self {
-        self.distribution = Some(distribution);
         self
     }
 
@@ -114,9 +98,9 @@ impl Engine {
         &*self.enrolment
     }
 
-    /// The distribution that a cluster's release is made of.
-    pub(crate) fn distribution(&self, desired: &Desired) -> &dyn Distribution {
-        self.distribution.as_deref().unwrap_or_else(|| distribution_of(&desired.release))
+    #[expect(clippy::unused_self, reason = "who makes user-data is for the engine to say")]
+    pub(crate) fn distribution(&self) -> &dyn Distribution {
+        &Kubeadm
     }
 
     pub(crate) const fn limits(&self) -> &Limits {

@@ -77,7 +77,7 @@ impl Client {
         Ok(Self { http, members: options.members, limits })
     }
 
-    /// The server's version, such as `v1.34.2+k3s1`.
+    /// The server's version, such as `v1.36.4`.
     ///
     /// # Errors
     /// [`KubeError`].

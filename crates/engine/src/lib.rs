@@ -30,7 +30,7 @@ pub mod units;
 mod yaml;
 
 pub use desired::{Desired, GatewayPayload, Kind};
-pub use distribution::{Distribution, EtcdTool, K3s, Kubeadm, Node, RenderError, Role, distribution_of};
+pub use distribution::{Distribution, EtcdTool, Kubeadm, Node, RenderError, Role};
 pub use engine::Engine;
 pub use enrolment::{Enrolment, EnrolmentError, NoEnrolment};
 pub use limits::Limits;

@@ -55,10 +55,10 @@ pub struct ClusterMaterials {
     /// and its reader takes elliptic keys in that form only.
     #[serde(with = "secret_text")]
     pub service_account_key: SecretString,
-    /// The secret part of the token with which servers join.
+    /// What only servers know; the key that encrypts Secrets is made of it.
     #[serde(with = "secret_text")]
     pub server_token: SecretString,
-    /// The secret part of the token with which agents join; it cannot be used to join as a server.
+    /// What every node knows; the token with which nodes join is made of it, and it does not let anybody join as a server.
     #[serde(with = "secret_text")]
     pub agent_token: SecretString,
 }
@@ -141,18 +141,6 @@ impl ClusterMaterials {
         self.client_identity("ferrogate-admin", MASTERS, now, lifetime)
     }
 
-    /// What a further server joins with. It names the authority by its hash, so the machine refuses a server that is not ours.
-    #[must_use]
-    pub fn server_join_token(&self) -> SecretString {
-        self.join_token("server", &self.server_token)
-    }
-
-    /// What an agent joins with. It names the authority by its hash, so the machine refuses a server that is not ours.
-    #[must_use]
-    pub fn agent_join_token(&self) -> SecretString {
-        self.join_token("node", &self.agent_token)
-    }
-
     /// The token with which nodes of a kubeadm cluster join, `ID.SECRET`, made of the agents' token: it does not let anybody
     /// join as a server, because a server also needs the authorities' keys.
     #[must_use]
@@ -163,12 +151,6 @@ impl ClusterMaterials {
         let id: String = letters.by_ref().take(6).collect();
         let secret: String = letters.take(16).collect();
         format!("{id}.{secret}").into()
-    }
-
-    /// The password of one machine's node in a k3s cluster, made of the servers' token.
-    #[must_use]
-    pub fn node_password(&self, system_id: &str, node: &str) -> SecretString {
-        hex(&derived(&format!("password of node {node} on {system_id}"), &self.server_token)[..16]).into()
     }
 
     /// The key with which API servers keep Secrets in etcd, in base64, made of the servers' token.
@@ -185,12 +167,6 @@ impl ClusterMaterials {
         sec1::public_half(&self.service_account_key)
             .ok_or_else(|| MaterialsError::Key { whom: "service accounts".to_owned() })
     }
-
-    /// The K10 form: `K10<sha256 of the CA file>::<user>:<password>`.
-    fn join_token(&self, user: &str, secret: &SecretString) -> SecretString {
-        let hash = hex(&Sha256::digest(self.server_ca.certificate_pem.as_bytes()));
-        format!("K10{hash}::{user}:{}", secret.expose_secret()).into()
-    }
 }
 
 /// 32 bytes for one purpose from a token that serves another.
@@ -204,7 +180,7 @@ fn derived(purpose: &str, token: &SecretString) -> [u8; 32] {
         .into()
 }
 
-/// 128 bits of chance, as k3s's own tokens have.
+/// 128 bits of chance.
 fn random_token() -> SecretString {
     let mut bytes = [0_u8; 16];
     rand::rng().fill_bytes(&mut bytes);
@@ -245,23 +221,8 @@ mod tests {
         let stored = serde_json::to_string(&materials).unwrap();
         let read: ClusterMaterials = serde_json::from_str(&stored).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), stored);
-        assert_eq!(read.agent_join_token().expose_secret(), materials.agent_join_token().expose_secret());
+        assert_eq!(read.bootstrap_token().expose_secret(), materials.bootstrap_token().expose_secret());
         read.admin_identity(materials.created, Duration::from_secs(60)).unwrap();
-    }
-
-    #[test]
-    fn the_join_token_names_the_authority_by_the_hash_of_its_file() {
-        let materials = materials();
-        let token = materials.agent_join_token();
-        let (front, secret) = token.expose_secret().split_once("::node:").unwrap();
-        let hash = Sha256::digest(&materials.server_ca.certificate_pem)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
-        assert_eq!(front, format!("K10{hash}"));
-        assert_eq!(secret, materials.agent_token.expose_secret());
-        assert!(materials.server_ca.certificate_pem.ends_with("-----END CERTIFICATE-----\n"));
-        assert_ne!(materials.agent_token.expose_secret(), materials.server_token.expose_secret());
     }
 
     #[test]
@@ -273,11 +234,6 @@ mod tests {
         assert!((id.to_owned() + secret).bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
         assert_eq!(STANDARD.decode(materials.secrets_encryption_key().expose_secret()).unwrap().len(), 32);
         assert!(!materials.agent_token.expose_secret().contains(secret));
-        let password = |machine, node| materials.node_password(machine, node).expose_secret().to_owned();
-        assert_eq!(password("4y3hb3", "node01"), password("4y3hb3", "node01"));
-        assert_eq!(password("4y3hb3", "node01").len(), 32);
-        assert_ne!(password("4y3hb3", "node01"), password("4y3hb4", "node01"));
-        assert_ne!(password("4y3hb3", "node01"), password("4y3hb3", "node02"));
     }
 
     #[test]

@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn what_systemd_would_interpret_is_escaped() {
         let text =
-            Unit::default().section("Service").exec(["/usr/bin/curl", "https://a/k3s%2B1", "$x", "a b\"c"]).text();
-        assert_eq!(text, "[Service]\nExecStart=/usr/bin/curl https://a/k3s%%2B1 $$x \"a b\\\"c\"\n");
+            Unit::default().section("Service").exec(["/usr/bin/curl", "https://a/v1%2B1", "$x", "a b\"c"]).text();
+        assert_eq!(text, "[Service]\nExecStart=/usr/bin/curl https://a/v1%%2B1 $$x \"a b\\\"c\"\n");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct ClusterSpec {
     /// MAAS domain in which the machines' names stand.
     #[serde(default = "default_domain")]
     pub domain: String,
-    /// Kubernetes version such as `v1.34.2+k3s1`; `None` takes the plane's newest.
+    /// Kubernetes version such as `v1.36.4`; `None` takes the plane's newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes_version: Option<String>,
     /// Operating system image as MAAS names it, such as `ubuntu/noble`; `None` takes the release's.

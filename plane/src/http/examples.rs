@@ -110,7 +110,7 @@ fn sites(all: &mut Examples) {
     all.put::<api::PairResponse>(
         "PairResponse",
         json!({"gateway_id": id("gw"), "cluster_id": id("cls"), "install_token": "fg_inst_…", "materials": "{…}",
-            "release": {"version": "0.1.0", "distribution": "kubeadm", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
+            "release": {"version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
                 "gateway_image_ref": "docker.io/ferrogate/gateway:0.1.0",
                 "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
                     "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10",

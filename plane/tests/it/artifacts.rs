@@ -52,7 +52,7 @@ async fn publisher(content: &'static [u8]) -> (SocketAddr, Arc<AtomicUsize>) {
 
 fn from(address: SocketAddr, path: &str, content: &[u8]) -> Release {
     let mut release = release();
-    let bundle = release.architectures[0].kubeadm.as_mut().unwrap();
+    let bundle = &mut release.architectures[0].kubeadm;
     bundle.path = "fetched/amd64.tar.zst".into();
     bundle.upstream = Some(format!("http://{address}{path}").parse().unwrap());
     bundle.sha256 = sha256(content);

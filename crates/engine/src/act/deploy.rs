@@ -78,7 +78,7 @@ fn render(
         address: machine.fixed_address,
         pool,
     };
-    let config = hands.engine.distribution(desired).cloud_config(desired, &node, role, &hands.plan.api_names, token)?;
+    let config = hands.engine.distribution().cloud_config(desired, &node, role, &hands.plan.api_names, token)?;
     config.user_data().map_err(|bytes| RenderError::TooLong {
         machine: machine.hostname.clone(),
         bytes,

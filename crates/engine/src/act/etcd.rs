@@ -1,4 +1,4 @@
-//! Taking a server out of etcd before its machine is given back, where removing its node does not do that.
+//! Taking a server out of etcd before its machine is given back: removing its node does not do that.
 //!
 //! Nobody signs in to a machine here, so etcd's own tool does it in a short-lived pod on a server that stays: one pod lists
 //! the members, another removes the one that leaves. Both are named after the leaver and looked at once in a pass, so that
@@ -27,7 +27,7 @@ const POD_DEADLINE: Duration = Duration::from_secs(120);
 /// Whether a server is out of etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Removal {
-    /// It is not among the members, or removing its node removes it.
+    /// It is not among the members.
     Done,
     /// Not yet; what is waited for or in the way.
     NotYet(String),
@@ -55,9 +55,6 @@ struct Members {
 impl Hands<'_> {
     /// One step towards a server being out of etcd; `node` is its name there.
     pub(super) async fn leave_etcd(&self, node: &str, addresses: &[IpAddr]) -> (Removal, Report) {
-        let Some(tool) = self.engine.distribution(self.desired).etcd(self.desired) else {
-            return (Removal::Done, Report::default());
-        };
         let staying = self.servers_that_stay(node);
         let (Some(client), Some(place)) = (&self.client, staying.first()) else {
             // The last server takes etcd with it. Where another is a member, one that is silent now, etcd would wait for
@@ -70,6 +67,7 @@ impl Hands<'_> {
             };
             return (removal, Report::default());
         };
+        let tool = self.engine.distribution().etcd(&self.desired.release);
         let step = Step { client, tool, leaver: node, place: &place.name, now: self.now };
         match step.go(addresses, staying.len()).await {
             Ok((removal, is_removed)) => {

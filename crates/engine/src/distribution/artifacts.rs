@@ -164,8 +164,8 @@ mod tests {
     fn a_path_stays_below_its_folder() {
         let base: Url = "https://plane.example.com/artifacts".parse().unwrap();
         assert_eq!(
-            address(&base, "k3s/v1.34.2+k3s1/amd64/k3s").unwrap(),
-            "https://plane.example.com/artifacts/k3s/v1.34.2+k3s1/amd64/k3s"
+            address(&base, "kubeadm/v1.36.4+1/amd64/bundle").unwrap(),
+            "https://plane.example.com/artifacts/kubeadm/v1.36.4+1/amd64/bundle"
         );
         for path in ["../secrets", "https://evil.example/x", "//evil.example/x"] {
             let refused = address(&base, path);

@@ -1,4 +1,4 @@
-//! What every node is handed, whatever its distribution.
+//! What every node is handed, whatever its role.
 
 use super::{
     MACHINE_LABEL, Node, POOL_LABEL, RenderError, Role,
@@ -34,15 +34,6 @@ pub(super) fn begin(desired: &Desired, role: &Role) -> CloudConfig {
     .map(|command| command.iter().map(|&argument| argument.to_owned()).collect())
     .to_vec();
     config
-}
-
-/// What a release must have; one that was read has it.
-pub(super) fn of_release<'a, T>(
-    desired: &Desired,
-    part: Option<&'a T>,
-    what: &'static str,
-) -> Result<&'a T, RenderError> {
-    part.ok_or_else(|| RenderError::Release { release: desired.release.version.clone(), what })
 }
 
 pub(super) fn architecture<'a>(desired: &'a Desired, node: &Node<'_>) -> Result<&'a Architecture, RenderError> {

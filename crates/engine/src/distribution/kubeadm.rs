@@ -19,7 +19,7 @@ use crate::{
     yaml::block,
 };
 use configuration::Configuration;
-use ferrogate_model::release::{Architecture, KubeadmImages};
+use ferrogate_model::release::{Architecture, KubeadmImages, Release};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use std::net::IpAddr;
@@ -39,7 +39,7 @@ const SERVER_IMAGES: &str = "var/lib/ferrogate-node/images/server";
 /// containerd's socket, as kubeadm and the kubelet name it.
 const SOCKET: &str = "unix:///run/containerd/containerd.sock";
 
-/// The kubeadm distribution.
+/// Sets nodes up by kubeadm.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kubeadm;
 
@@ -53,8 +53,7 @@ impl Distribution for Kubeadm {
         enrolment: Option<&SecretString>,
     ) -> Result<CloudConfig, RenderError> {
         let files = base::architecture(desired, node)?;
-        let bundle = base::of_release(desired, files.kubeadm.as_ref(), "kubeadm")?;
-        let images = base::of_release(desired, desired.release.kubeadm.as_ref(), "kubeadm")?;
+        let images = &desired.release.kubeadm;
         // The plane reserves it before the first server is installed.
         let shared = names.iter().find_map(|name| name.parse::<IpAddr>().ok());
         let configuration = Configuration { desired, images, node, role, names, shared };
@@ -76,21 +75,20 @@ impl Distribution for Kubeadm {
         steps::add(&mut config, images, role, shared.is_some());
         let own_ca = desired.plane_ca_pem.is_some();
         let place = Place::Unpack { without: not_needed(images, desired.kind, role, shared.is_some()) };
-        let mut fetches = vec![Fetch { artifact: bundle, name: "kubeadm.tar".into(), place }];
+        let mut fetches = vec![Fetch { artifact: &files.kubeadm, name: "kubeadm.tar".into(), place }];
         fetches.extend(gateway_image(desired, files));
         add_node_unit(&mut config, &desired.artifacts_url, own_ca, &fetches, &steps::AFTER_UNPACKING)?;
         Ok(config)
     }
 
-    fn etcd(&self, desired: &Desired) -> Option<EtcdTool> {
-        let images = desired.release.kubeadm.as_ref()?;
+    fn etcd(&self, release: &Release) -> EtcdTool {
         let file = |name: &str| format!("{KUBERNETES}/pki/etcd/{name}");
-        Some(EtcdTool {
-            image: format!("registry.k8s.io/etcd:{}", images.etcd_tag),
+        EtcdTool {
+            image: format!("registry.k8s.io/etcd:{}", release.kubeadm.etcd_tag),
             ca: file("ca.crt"),
             certificate: file("healthcheck-client.crt"),
             key: file("healthcheck-client.key"),
-        })
+        }
     }
 }
 

@@ -110,7 +110,7 @@ pub struct NodeAddress {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeInfo {
-    /// Such as `v1.34.2+k3s1`.
+    /// Such as `v1.36.4`.
     pub kubelet_version: String,
     /// Such as `Ubuntu 24.04.1 LTS`.
     pub os_image: String,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Clocks of machines that have just booted may be behind.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
-/// How long an authority is valid: the ten years that k3s gives its own.
+/// How long an authority is valid: ten years, as kubeadm gives its own.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 pub(super) fn authority(name: &str, now: Timestamp) -> Result<Authority, MaterialsError> {

@@ -28,7 +28,6 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limi
     let victims = victims(&court, &members);
     repair::repair(&mut ledger, &court, &mut members, &victims);
     describe_api(&mut ledger, &court, &members);
-    tell_of_no_address(&mut ledger, &court);
     for (index, member) in members.iter().enumerate() {
         if victims.contains(&index) {
             nodes::retire(&mut ledger, &court, member);
@@ -116,22 +115,9 @@ fn describe_api(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>]) 
     }
 }
 
-/// Whether the servers share an address: several, of a release that has what holds it. One that nobody holds is worse than none.
+/// Whether the servers share an address: several do.
 const fn shares_an_address(desired: &Desired) -> bool {
-    desired.spec.control_plane.count > 1 && desired.release.can_share_an_address()
-}
-
-/// Says once, before the first machine is taken, that several servers will have no address in common.
-fn tell_of_no_address(ledger: &mut Ledger, court: &Court<'_>) {
-    let begins = court.observed.machines.is_empty() && ledger.plan.memory.views.is_empty();
-    if begins && court.desired.spec.control_plane.count > 1 && !shares_an_address(court.desired) {
-        let message = format!(
-            "release {} names no image of kube-vip, so no address is reserved for the {} servers: people in the site \
-             reach the API at one of them, the plane at any",
-            court.desired.release.version, court.desired.spec.control_plane.count
-        );
-        ledger.event(Severity::Warning, "NoSharedAddress", message, None);
-    }
+    desired.spec.control_plane.count > 1
 }
 
 /// Enters a machine that stays, and notes down what is known of it.

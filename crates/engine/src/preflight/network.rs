@@ -37,8 +37,7 @@ pub(super) async fn addresses(place: &Place<'_>, chosen: &[Chosen]) -> Check {
         let seen = if held { "every machine has its address" } else { "no machine to count for" };
         return if held { Check::pass(ID, ADDRESSES, seen) } else { Check::skip(ID, ADDRESSES, seen) };
     }
-    let several = place.spec.control_plane.count > 1;
-    if several {
+    if place.spec.control_plane.count > 1 {
         needs[0].1 += 1;
     }
     let mut seen = Vec::new();
@@ -61,11 +60,6 @@ pub(super) async fn addresses(place: &Place<'_>, chosen: &[Chosen]) -> Check {
             seen,
             "free addresses in the subnet, or shorten its reserved and dynamic ranges in MAAS",
         )
-    } else if several && !place.release.can_share_an_address() {
-        let seen = format!("{seen}; release {} names no image of kube-vip", place.release.version);
-        let fix = "without it nobody holds an address for the servers together, and people in the site reach the API at one \
-                   of them; give the plane kube-vip's image in its mirror folder, or a release that names it";
-        Check::warn(ID, ADDRESSES, seen, fix)
     } else {
         Check::pass(ID, ADDRESSES, seen)
     }

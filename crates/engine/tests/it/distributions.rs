@@ -2,9 +2,8 @@
 
 use crate::world::{desired, release, spec};
 use ferrogate_engine::{
-    Desired, GatewayPayload, Kind, Node, RenderError, Role,
+    Desired, Distribution as _, GatewayPayload, Kind, Kubeadm, Node, RenderError, Role,
     cloud_config::{CloudConfig, LIMIT, Mode},
-    distribution_of,
 };
 use ferrogate_model::{gateway_config::AllowRule, proxy::ProxySettings, release::Release};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -67,7 +66,7 @@ pub(crate) fn render(desired: Desired, role: Role, names: &[String]) -> Case {
         pool,
     };
     let token = SecretString::from("enrolment-secret");
-    let config = distribution_of(&desired.release).cloud_config(&desired, &node, &role, names, Some(&token)).unwrap();
+    let config = Kubeadm.cloud_config(&desired, &node, &role, names, Some(&token)).unwrap();
     let name = format!("{:?} {role:?} {names:?}", desired.kind);
     Case { name, desired, role, config }
 }
@@ -258,25 +257,19 @@ fn what_cannot_be_rendered_is_named() {
         address: None,
         pool: &desired.spec.control_plane,
     };
-    let distribution = distribution_of(&desired.release);
-    let error = distribution.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap_err();
+    let error = Kubeadm.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap_err();
     assert_eq!(
         error.to_string(),
         "release 0.1.0 has nothing for node06.maas's architecture `arm64/generic`; it has amd64"
     );
     assert!(matches!(error, RenderError::Architecture { .. }), "{error}");
     let node = Node { architecture: "amd64/generic", ..node };
-    let error = distribution.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap_err();
+    let error = Kubeadm.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap_err();
     assert!(matches!(error, RenderError::Gateway { what: "enrolment token", .. }), "{error}");
     let mut outside = cluster(release(), Kind::Tenant);
-    outside.release.architectures[0].kubeadm.as_mut().unwrap().path = "https://elsewhere.example/bundle".into();
-    let error = distribution.cloud_config(&outside, &node, &Role::FirstServer, &[], None).unwrap_err();
+    outside.release.architectures[0].kubeadm.path = "https://elsewhere.example/bundle".into();
+    let error = Kubeadm.cloud_config(&outside, &node, &Role::FirstServer, &[], None).unwrap_err();
     assert!(matches!(error, RenderError::Address { .. }), "{error}");
-    // Such a release is refused where it is read; one that was made otherwise is refused here.
-    let mut bare = desired.clone();
-    bare.release.architectures[0].kubeadm = None;
-    let error = distribution.cloud_config(&bare, &node, &Role::FirstServer, &[], None).unwrap_err();
-    assert!(matches!(error, RenderError::Release { .. }), "{error}");
 }
 
 #[test]
@@ -296,7 +289,7 @@ fn what_may_not_be_a_labels_value_or_key_is_left_to_the_api() {
         pool: &desired.spec.workers[0],
     };
     let role = Role::Agent("10.20.0.10".parse().unwrap());
-    let config = distribution_of(&desired.release).cloud_config(&desired, &node, &role, &[], None).unwrap();
+    let config = Kubeadm.cloud_config(&desired, &node, &role, &[], None).unwrap();
     let file = config.files.iter().find(|file| file.path.ends_with("/kubeadm.yaml")).unwrap();
     assert!(file.content.contains("ferrogate.io/pool=work,tier=front"), "{}", file.content);
     assert!(!file.content.contains("topology") && !file.content.contains("node-role"), "{}", file.content);

@@ -19,7 +19,7 @@ impl Installable {
         let image = simulated_image(&all.release.gateway_image_ref);
         all.release.architectures[0].gateway_image = all.file("gateway/0.1.0/amd64.tar", image);
         let bundle = bundle(&all.release);
-        all.release.architectures[0].kubeadm = Some(all.file("kubeadm/v1.36.4/amd64/bundle.tar", bundle));
+        all.release.architectures[0].kubeadm = all.file("kubeadm/v1.36.4/amd64/bundle.tar", bundle);
         all
     }
 
@@ -31,7 +31,7 @@ impl Installable {
 }
 
 fn bundle(release: &Release) -> Vec<u8> {
-    let images = release.kubeadm.as_ref().unwrap();
+    let images = &release.kubeadm;
     let kubernetes = |name: &str| format!("registry.k8s.io/{name}:{}", release.kubernetes);
     let mut of_servers = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"].map(kubernetes).to_vec();
     of_servers.extend([format!("registry.k8s.io/etcd:{}", images.etcd_tag), images.kube_vip_image.clone()]);

@@ -164,7 +164,7 @@ pub(crate) fn client_of(maas: &Maas, network: &Network, clock: &Arc<TestClock>, 
 pub(crate) fn release() -> Release {
     let file = |path: &str| json!({"path": path, "sha256": "0".repeat(64)});
     serde_json::from_value(json!({
-        "version": "0.1.0", "distribution": "kubeadm", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
+        "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
         "gateway_image_ref": "ferrogate/gateway:0.1.0",
         "kubeadm": {
             "etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",

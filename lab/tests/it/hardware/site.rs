@@ -79,7 +79,7 @@ const PROOF_UNIT: &str = "[Unit]\nDescription=Proof\n[Service]\nType=oneshot\nRe
 pub(crate) fn user_data() -> CloudConfig {
     let file = |path: &str| json!({"path": path, "sha256": "0".repeat(64)});
     let release = json!({
-        "version": "0.1.0", "distribution": "kubeadm", "kubernetes": "v1.36.4", "os_image": "custom/debian-13",
+        "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "custom/debian-13",
         "gateway_image_ref": "ferrogate/gateway:0.1.0",
         "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
             "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10", "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},

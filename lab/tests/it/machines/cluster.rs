@@ -76,7 +76,7 @@ impl Cluster {
             json!({"path": name, "sha256": sha256})
         };
         let release: Release = serde_json::from_value(json!({
-            "version": "0.1.0", "distribution": "kubeadm", "kubernetes": VERSION, "os_image": "ubuntu/noble",
+            "version": "0.1.0", "kubernetes": VERSION, "os_image": "ubuntu/noble",
             "gateway_image_ref": IMAGE,
             "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": PAUSE,
                 "flannel_image": FLANNEL, "kube_vip_image": KUBE_VIP},

@@ -15,7 +15,7 @@ fn cluster(state: ClusterState, generation: i64, observed: i64) -> Cluster {
         state,
         reason: String::new(),
         release: serde_json::from_value(serde_json::json!({
-            "version": "0", "distribution": "kubeadm", "kubernetes": "v1", "os_image": "ubuntu/noble",
+            "version": "0", "kubernetes": "v1", "os_image": "ubuntu/noble",
             "gateway_image_ref": "x", "architectures": [],
             "kubeadm": {"etcd_tag": "e", "coredns_tag": "c", "pause_image": "p", "flannel_image": "f",
                 "kube_vip_image": "k"},

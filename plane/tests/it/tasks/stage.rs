@@ -443,7 +443,6 @@ pub(crate) fn release() -> Release {
     let artifact = |path: &str| serde_json::json!({"path": path, "sha256": "0".repeat(64)});
     serde_json::from_value(serde_json::json!({
         "version": "0.1.0",
-        "distribution": "kubeadm",
         "kubernetes": "v1.36.4",
         "os_image": "ubuntu/noble",
         "gateway_image_ref": "ferrogate/gateway:0.1.0",

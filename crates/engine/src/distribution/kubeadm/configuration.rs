@@ -123,7 +123,7 @@ impl Configuration<'_> {
         json!({
             "name": self.node.name.as_str(),
             "criSocket": SOCKET,
-            // An empty list, so that servers take pods as k3s's do.
+            // An empty list, so that servers take pods too.
             "taints": self.node.pool.taints.iter().filter_map(|text| taint(text)).collect::<Vec<_>>(),
             "ignorePreflightErrors": NOT_CHECKED,
             "kubeletExtraArgs": arguments,

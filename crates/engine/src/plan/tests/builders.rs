@@ -41,8 +41,9 @@ impl Site {
             kind: Kind::Tenant,
             spec: serde_json::from_value(spec).unwrap(),
             release: serde_json::from_value(json!({
-                "version": "0.1.0", "kubernetes": "v1.34.2+k3s1", "os_image": "ubuntu/noble", "gateway_image_ref": "g:1", "kube_vip_image_ref": "v:1",
-                "architectures": [{"name": "amd64", "k3s": file, "gateway_image": file}],
+                "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble", "gateway_image_ref": "g:1",
+                "kubeadm": {"etcd_tag": "e", "coredns_tag": "c", "pause_image": "p", "flannel_image": "f", "kube_vip_image": "v"},
+                "architectures": [{"name": "amd64", "kubeadm": file, "gateway_image": file}],
             }))
             .unwrap(),
             materials: MATERIALS.clone(),
