@@ -1,11 +1,12 @@
 //! User-data for cloud-init: files and two commands, nothing that needs a shell. What a machine does with them is in the
 //! units among the files.
 
-use crate::yaml::scalar;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::{Compression, write::GzEncoder};
 use secrecy::SecretString;
-use std::{fmt::Write as _, io::Write as _};
+use serde::Serialize;
+use serde_saphyr::{FlowSeq, LitStr};
+use std::io::Write as _;
 
 /// The longest user-data in bytes: what EC2-like metadata services grant four times over, and far above what a node needs.
 pub const LIMIT: usize = 64 * 1024;
@@ -73,34 +74,16 @@ impl CloudConfig {
     }
 
     fn rendered(&self, pack: bool) -> String {
-        let mut text = "#cloud-config\n".to_owned();
-        let mut list = |head: &str, indent: &str, items: &[String]| {
-            if !items.is_empty() {
-                writeln!(text, "{head}").expect("a string takes everything");
-                for item in items {
-                    writeln!(text, "{indent}- {}", scalar(item)).expect("a string takes everything");
-                }
-            }
+        let ntp = (!self.ntp_servers.is_empty()).then_some(Ntp { enabled: true, servers: &self.ntp_servers });
+        let document = Document {
+            ssh_authorized_keys: &self.ssh_keys,
+            ntp,
+            write_files: self.files.iter().map(|file| WriteFile::of(file, pack)).collect(),
+            runcmd: self.commands.iter().map(FlowSeq).collect(),
         };
-        list("ssh_authorized_keys:", "", &self.ssh_keys);
-        list("ntp:\n  enabled: true\n  servers:", "  ", &self.ntp_servers);
-        text.push_str("write_files:\n");
-        for file in &self.files {
-            writeln!(
-                text,
-                "- path: {}\n  owner: root:root\n  permissions: '{}'",
-                scalar(&file.path),
-                file.mode.octal()
-            )
-            .expect("a string takes everything");
-            content(&mut text, &file.content, pack);
-        }
-        text.push_str("runcmd:\n");
-        for command in &self.commands {
-            let arguments = command.iter().map(|argument| scalar(argument)).collect::<Vec<_>>().join(", ");
-            writeln!(text, "- [{arguments}]").expect("a string takes everything");
-        }
-        text
+        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        let text = serde_saphyr::to_string_with_options(&document, options).expect("texts and lists can be written");
+        format!("#cloud-config\n{text}")
     }
 
     /// The user-data as it is handed to MAAS: files are packed where it would be long otherwise.
@@ -117,28 +100,57 @@ impl CloudConfig {
     }
 }
 
-/// A file's content: as it is where YAML keeps every byte of it, else in base64; packed first where that is wanted.
-fn content(text: &mut String, content: &str, pack: bool) {
-    let packed = if pack { gzip(content) } else { None };
-    let literal = content.ends_with('\n')
-        && !content.ends_with("\n\n")
-        && !content.starts_with([' ', '\n'])
-        && content.chars().all(|c| c == '\n' || (' '..='~').contains(&c));
-    if let Some(packed) = packed {
-        writeln!(text, "  encoding: gz+b64\n  content: {}", scalar(&STANDARD.encode(packed)))
-            .expect("a string takes everything");
-    } else if literal {
-        text.push_str("  content: |\n");
-        for line in content.lines() {
-            if line.is_empty() {
-                text.push('\n');
-            } else {
-                writeln!(text, "    {line}").expect("a string takes everything");
-            }
-        }
-    } else {
-        writeln!(text, "  encoding: b64\n  content: {}", scalar(&STANDARD.encode(content)))
-            .expect("a string takes everything");
+/// The document, as cloud-init reads it.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    ssh_authorized_keys: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ntp: Option<Ntp<'a>>,
+    write_files: Vec<WriteFile<'a>>,
+    runcmd: Vec<FlowSeq<&'a Vec<String>>>,
+}
+
+#[derive(Serialize)]
+struct Ntp<'a> {
+    enabled: bool,
+    servers: &'a [String],
+}
+
+#[derive(Serialize)]
+struct WriteFile<'a> {
+    path: &'a str,
+    owner: &'static str,
+    permissions: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'static str>,
+    content: Content<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    /// As it is.
+    Literal(LitStr<'a>),
+    /// In base64.
+    Encoded(String),
+}
+
+impl<'a> WriteFile<'a> {
+    /// A file's content as it is where YAML keeps every byte of it, else in base64; packed first where that is wanted.
+    fn of(file: &'a File, pack: bool) -> Self {
+        let content = file.content.as_str();
+        let packed = if pack { gzip(content) } else { None };
+        let is_literal = content.ends_with('\n')
+            && !content.ends_with("\n\n")
+            && !content.starts_with([' ', '\n'])
+            && content.chars().all(|c| c == '\n' || (' '..='~').contains(&c));
+        let (encoding, content) = match packed {
+            Some(packed) => (Some("gz+b64"), Content::Encoded(STANDARD.encode(packed))),
+            None if is_literal => (None, Content::Literal(LitStr(content))),
+            None => (Some("b64"), Content::Encoded(STANDARD.encode(content))),
+        };
+        Self { path: &file.path, owner: "root:root", permissions: file.mode.octal(), encoding, content }
     }
 }
 

@@ -27,7 +27,6 @@ pub mod pass;
 mod plan;
 pub mod preflight;
 pub mod units;
-mod yaml;
 
 pub use desired::{Desired, GatewayPayload, Kind};
 pub use distribution::{Distribution, EtcdTool, Kubeadm, Node, RenderError, Role};

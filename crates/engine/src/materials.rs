@@ -3,7 +3,6 @@
 //! nobody signs in to a machine, and whoever holds the materials can reach the API with a certificate made on the spot.
 
 mod issue;
-mod sec1;
 mod secret_text;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -51,8 +50,7 @@ pub struct ClusterMaterials {
     pub etcd_server_ca: Authority,
     /// Signs what etcd members present to each other.
     pub etcd_peer_ca: Authority,
-    /// Signs service-account tokens: PEM, `EC PRIVATE KEY`, because Kubernetes reads the public half from the same file
-    /// and its reader takes elliptic keys in that form only.
+    /// Signs service-account tokens: PEM (PKCS #8). Kubernetes reads the public half from a file of its own.
     #[serde(with = "secret_text")]
     pub service_account_key: SecretString,
     /// What only servers know; the key that encrypts Secrets is made of it.
@@ -67,19 +65,13 @@ pub struct ClusterMaterials {
 #[derive(Debug, thiserror::Error)]
 pub enum MaterialsError {
     /// The random source or the signing failed, or a stored key is damaged.
-    #[error("could not make the certificate of {whom}")]
+    #[error("could not make or read a key or certificate of {whom}")]
     Certificate {
-        /// Whose certificate.
+        /// Whose.
         whom: String,
         /// What the certificate library says.
         #[source]
         source: rcgen::Error,
-    },
-    /// The key has an unexpected form.
-    #[error("the private key of {whom} is not an ECDSA P-256 key")]
-    Key {
-        /// Whose key.
-        whom: String,
     },
 }
 
@@ -162,10 +154,9 @@ impl ClusterMaterials {
     /// The public half of the key that signs service-account tokens, PEM.
     ///
     /// # Errors
-    /// The stored key has an unexpected form.
+    /// The stored key is damaged.
     pub fn service_account_public_pem(&self) -> Result<String, MaterialsError> {
-        sec1::public_half(&self.service_account_key)
-            .ok_or_else(|| MaterialsError::Key { whom: "service accounts".to_owned() })
+        issue::public_half(&self.service_account_key)
     }
 }
 
@@ -246,8 +237,11 @@ mod tests {
                 .unwrap();
         let x509_parser::public_key::PublicKey::EC(point) = info.parsed().unwrap() else { panic!("{info:?}") };
         let private = materials.service_account_key.expose_secret();
+        // Kubernetes' reader takes elliptic keys in this form and in an older one.
+        assert!(private.starts_with("-----BEGIN PRIVATE KEY-----\n"), "not PKCS #8");
         let body: String = private.lines().filter(|line| !line.starts_with("---")).collect();
         assert!(STANDARD.decode(body).unwrap().ends_with(point.data()));
+        assert!(public.starts_with("-----BEGIN PUBLIC KEY-----\n") && !public.contains('\r'), "{public}");
         let damaged = ClusterMaterials { service_account_key: "no key".into(), ..materials };
         assert!(damaged.service_account_public_pem().is_err());
     }

@@ -16,12 +16,11 @@ use crate::{
     cloud_config::{CloudConfig, Mode},
     desired::{Desired, Kind},
     manifests,
-    yaml::block,
 };
 use configuration::Configuration;
 use ferrogate_model::release::{Architecture, KubeadmImages, Release};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::IpAddr;
 
 /// Everything of ours that kubeadm reads. The gateway's pod, which sees `/etc/ferrogate`, does not see it.
@@ -138,7 +137,7 @@ fn add_manifests(config: &mut CloudConfig, desired: &Desired, flannel: &str, api
 fn bootstrap_token(desired: &Desired) -> String {
     let token = desired.materials.bootstrap_token();
     let (id, secret) = token.expose_secret().split_once('.').expect("it is made of an id and a secret");
-    block(&json!({
+    yaml(&json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "bootstrap.kubernetes.io/token",
@@ -154,4 +153,10 @@ fn bootstrap_token(desired: &Desired) -> String {
             "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token",
         },
     }))
+}
+
+/// A document that kubeadm or Kubernetes reads.
+fn yaml(document: &Value) -> String {
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(document, options).expect("what JSON can say can be written")
 }

@@ -1,6 +1,6 @@
 //! Making certificates.
 
-use super::{Authority, ClientIdentity, MaterialsError, sec1};
+use super::{Authority, ClientIdentity, MaterialsError};
 use ferrogate_model::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -54,10 +54,17 @@ pub(super) fn client(
     })
 }
 
+const SERVICE_ACCOUNTS: &str = "service accounts";
+
 pub(super) fn service_account_key() -> Result<SecretString, MaterialsError> {
-    let whom = "service accounts";
-    let key = KeyPair::generate().map_err(|source| MaterialsError::Certificate { whom: whom.to_owned(), source })?;
-    sec1::from_pkcs8(key.serialized_der()).ok_or_else(|| MaterialsError::Key { whom: whom.to_owned() })
+    let failed = |source| MaterialsError::Certificate { whom: SERVICE_ACCOUNTS.to_owned(), source };
+    Ok(unix_lines(&KeyPair::generate().map_err(failed)?.serialize_pem()).into())
+}
+
+/// The public half of a key, PEM.
+pub(super) fn public_half(key: &SecretString) -> Result<String, MaterialsError> {
+    let failed = |source| MaterialsError::Certificate { whom: SERVICE_ACCOUNTS.to_owned(), source };
+    Ok(unix_lines(&KeyPair::from_pem(key.expose_secret()).map_err(failed)?.public_key_pem()))
 }
 
 /// The PEM writer ends lines as Windows does; nodes hash the file, so its bytes must be the same everywhere.

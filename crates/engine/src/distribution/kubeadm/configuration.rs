@@ -1,11 +1,10 @@
 //! kubeadm's configuration: what the cluster is, and how this node joins it.
 
-use super::{HOME, KUBERNETES, SOCKET};
+use super::{HOME, KUBERNETES, SOCKET, yaml};
 use crate::{
     cloud_config::{CloudConfig, Mode},
     desired::{Desired, Kind},
     distribution::{API_PORT, API_SERVER_NAME, Node, Role, base},
-    yaml::block,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ferrogate_model::release::KubeadmImages;
@@ -70,11 +69,11 @@ impl Configuration<'_> {
             }
             Role::Server(address) | Role::Agent(address) => {
                 let kubeconfig = self.discovery(*address);
-                config.file(&discovery_file(), Mode::Public, block(&kubeconfig));
+                config.file(&discovery_file(), Mode::Public, yaml(&kubeconfig));
                 vec![self.join()]
             }
         };
-        let text = documents.iter().map(block).collect::<Vec<_>>().join("---\n");
+        let text = documents.iter().map(yaml).collect::<Vec<_>>().join("---\n");
         config.file(CONFIG, Mode::Private, text);
     }
 

@@ -1,11 +1,10 @@
 //! The cluster's authorities and keys, where kubeadm finds them and makes none of its own.
 
-use super::SEED;
+use super::{SEED, yaml};
 use crate::{
     cloud_config::{CloudConfig, Mode},
     desired::{Desired, Kind},
     distribution::RenderError,
-    yaml::block,
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -41,7 +40,7 @@ pub(super) fn add(config: &mut CloudConfig, desired: &Desired) -> Result<(), Ren
                 ],
             }],
         });
-        config.file(&format!("{SEED}/pki/encryption.yaml"), Mode::Private, block(&encryption));
+        config.file(&format!("{SEED}/pki/encryption.yaml"), Mode::Private, yaml(&encryption));
     }
     Ok(())
 }

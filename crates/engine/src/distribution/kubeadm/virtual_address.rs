@@ -1,10 +1,9 @@
 //! The address that several servers share: kube-vip beside each API server, of which one at a time answers for it.
 
-use super::{KUBERNETES, SEED};
+use super::{KUBERNETES, SEED, yaml};
 use crate::{
     cloud_config::{CloudConfig, Mode},
     distribution::{API_PORT, Role},
-    yaml::block,
 };
 use ferrogate_model::release::KubeadmImages;
 use serde_json::json;
@@ -54,7 +53,7 @@ fn pod(images: &KubeadmImages, address: IpAddr, identity: &str) -> String {
     ];
     let mut environment: Vec<_> = settings.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     environment.push(json!({"name": "vip_nodename", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}));
-    block(&json!({
+    yaml(&json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
