@@ -1,10 +1,7 @@
 //! Reads the configuration file, wholly, before anything is started.
 
-use ferrogate_model::{
-    Explain, Fault, Retry,
-    gateway_config::{GATEWAY_ADMIN_PORT, GatewayConfig},
-    proxy::ProxySettings,
-};
+use ferrogate_join::gateway_config::{GATEWAY_ADMIN_PORT, GatewayConfig};
+use ferrogate_model::{Explain, Fault, Retry, proxy::ProxySettings};
 use ferrogate_tunnel::AllowList;
 use std::{
     fmt,

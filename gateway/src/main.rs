@@ -7,7 +7,8 @@
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use ferrogate_gateway::{RunError, RunOptions, VERSION, doctor, run};
-use ferrogate_model::{Explain, gateway_config::GATEWAY_CONFIG_PATH};
+use ferrogate_join::gateway_config::GATEWAY_CONFIG_PATH;
+use ferrogate_model::Explain;
 use std::{io::IsTerminal, net::IpAddr, path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

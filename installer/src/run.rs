@@ -21,7 +21,9 @@ use crate::{
 use begin::Begun;
 use build::Passes;
 use ferrogate_api::PairResponse;
-use ferrogate_engine::{ClusterMaterials, Desired, GatewayPayload, Keep, Kind, Memory, Pass, preflight::Status};
+use ferrogate_engine::{Desired, Keep, Memory, Pass, preflight::Status};
+use ferrogate_firstboot::Kubeadm;
+use ferrogate_join::{ClusterKind, ClusterMaterials, GatewayPayload};
 use ferrogate_model::{GatewayId, state::OperationState};
 use register::{GatewayDoor, PlaneEnrolment};
 use secrecy::SecretString;
@@ -305,7 +307,8 @@ fn engine(config: &Config, door: &GatewayDoor, host: &Host) -> Result<ferrogate_
     )
     .map_err(|error| InstallError::Maas { doing: "MAAS cannot be asked", source: Box::new(error) })?;
     let enrolment = PlaneEnrolment { client: door.client.clone(), gateway: door.gateway };
-    Ok(ferrogate_engine::Engine::new(maas, Arc::clone(&host.connector), Arc::clone(&host.clock), Arc::new(enrolment)))
+    let (network, clock) = (Arc::clone(&host.connector), Arc::clone(&host.clock));
+    Ok(ferrogate_engine::Engine::new(maas, network, clock, Arc::new(enrolment), Arc::new(Kubeadm)))
 }
 
 fn desired(
@@ -324,7 +327,7 @@ fn desired(
     Ok(Desired {
         cluster: paired.cluster_id,
         name: config.name.clone(),
-        kind: Kind::Gateway,
+        kind: ClusterKind::Gateway,
         spec: config.spec(),
         release: paired.release.clone(),
         materials,

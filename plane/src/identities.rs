@@ -1,7 +1,7 @@
 //! How the plane proves itself to clusters: with a short-lived administrator's certificate of each.
 
 use crate::failure::{Failure, Outcome};
-use ferrogate_engine::materials::ClusterMaterials;
+use ferrogate_join::materials::ClusterMaterials;
 use ferrogate_model::{ClusterId, Timestamp, fault::chain};
 use ferrogate_net::Trust;
 use ferrogate_store::clusters::Cluster;

@@ -40,11 +40,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("tunnel", &["model", "net"]),
     ("maas", &["model", "net"]),
-    ("engine", &["model", "net", "maas"]),
-    ("plane", &["model", "api", "net", "store", "tunnel", "maas", "engine"]),
+    ("join", &["model"]),
+    ("engine", &["model", "net", "maas", "join"]),
+    ("firstboot", &["model", "join"]),
+    ("plane", &["model", "api", "net", "store", "tunnel", "maas", "join", "engine", "firstboot"]),
     ("image", &[]),
-    ("gateway", &["model", "net", "tunnel"]),
-    ("installer", &["model", "api", "net", "maas", "engine"]),
+    ("gateway", &["model", "net", "tunnel", "join"]),
+    ("installer", &["model", "api", "net", "maas", "join", "engine", "firstboot"]),
     ("lab", &["model", "net"]),
     ("tests", &["model", "lab"]),
     ("xtask", &["image"]),
@@ -69,7 +71,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "gateway", "xtask"]),
     ("clap", &["cli", "gateway", "installer", "lab", "tests", "xtask"]),
     ("argon2", &["plane"]),
-    ("rcgen", &["plane", "engine", "lab"]),
+    ("rcgen", &["plane", "join", "lab"]),
 ];
 
 /// Words that files below a folder must not have: inside the plane data flows http → app → store.

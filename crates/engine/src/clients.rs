@@ -1,6 +1,7 @@
 //! Keeps the client of each cluster between passes, so that a pass costs no new certificate and no new handshake.
 
-use crate::{desired::Desired, kube, materials::MaterialsError};
+use crate::{desired::Desired, kube};
+use ferrogate_join::MaterialsError;
 use ferrogate_model::{ClusterId, Timestamp};
 use ferrogate_net::Connector;
 use std::{

@@ -1,29 +1,8 @@
 //! What a cluster should be: the engine's only input beside what it observes.
 
-use crate::materials::ClusterMaterials;
-use ferrogate_model::{
-    ClusterId, Name, cluster::ClusterSpec, gateway_config::AllowRule, proxy::ProxySettings, release::Release,
-};
+use ferrogate_join::{ClusterKind, ClusterMaterials, GatewayPayload, NodeConfiguration};
+use ferrogate_model::{ClusterId, Name, cluster::ClusterSpec, proxy::ProxySettings, release::Release};
 use url::Url;
-
-/// What a cluster is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A gateway's own cluster: nothing runs on it but the gateway.
-    Gateway,
-    /// A cluster that people work with.
-    Tenant,
-}
-
-/// What the nodes of a gateway need beside Kubernetes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GatewayPayload {
-    /// Base address of the plane the gateway connects to.
-    pub plane_url: Url,
-    /// What the plane may reach through the gateway.
-    pub allow: Vec<AllowRule>,
-}
 
 /// One cluster as it should be.
 #[derive(Clone, Debug)]
@@ -33,7 +12,7 @@ pub struct Desired {
     /// The cluster's name, for people.
     pub name: Name,
     /// What the cluster is for.
-    pub kind: Kind,
+    pub kind: ClusterKind,
     /// Pools, ranges, domain and the like.
     pub spec: ClusterSpec,
     /// The exact files that nodes install.
@@ -50,4 +29,23 @@ pub struct Desired {
     pub gateway: Option<GatewayPayload>,
     /// Whether the cluster should be gone: everything that bears its mark is given back.
     pub absent: bool,
+}
+
+impl Desired {
+    /// What the cluster's nodes are told of it.
+    #[must_use]
+    pub fn node_configuration(&self) -> NodeConfiguration {
+        NodeConfiguration {
+            cluster: self.cluster,
+            name: self.name.clone(),
+            kind: self.kind,
+            spec: self.spec.clone(),
+            release: self.release.clone(),
+            materials: self.materials.clone(),
+            artifacts_url: self.artifacts_url.clone(),
+            plane_ca_pem: self.plane_ca_pem.clone(),
+            proxy: self.proxy.clone(),
+            gateway: self.gateway.clone(),
+        }
+    }
 }

@@ -4,7 +4,6 @@ use crate::{
     act,
     clients::Clients,
     desired::Desired,
-    distribution::{Distribution, Kubeadm},
     enrolment::Enrolment,
     limits::Limits,
     memory::{Afterwards, Keep, Memory},
@@ -12,6 +11,7 @@ use crate::{
     pass::{Event, Outcome, Pass},
     plan::{self, Block, Plan, Wait, words},
 };
+use ferrogate_join::NodeSetup;
 use ferrogate_maas::MaasError;
 use ferrogate_model::{Clock, Explain, Retry, Timestamp, fault, state::Severity};
 use ferrogate_net::Connector;
@@ -28,6 +28,7 @@ pub struct Engine {
     network: Arc<dyn Connector>,
     clock: Arc<dyn Clock>,
     enrolment: Arc<dyn Enrolment>,
+    setup: Arc<dyn NodeSetup>,
     limits: Limits,
     clients: Clients,
 }
@@ -42,15 +43,16 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// An engine with the default limits. `network` reaches port 6443 of the machines.
+    /// An engine with the default limits. `network` reaches port 6443 of the machines; `setup` makes nodes of them.
     #[must_use]
     pub fn new(
         maas: ferrogate_maas::Client,
         network: Arc<dyn Connector>,
         clock: Arc<dyn Clock>,
         enrolment: Arc<dyn Enrolment>,
+        setup: Arc<dyn NodeSetup>,
     ) -> Self {
-        Self { maas, network, clock, enrolment, limits: Limits::default(), clients: Clients::default() }
+        Self { maas, network, clock, enrolment, setup, limits: Limits::default(), clients: Clients::default() }
     }
 
     /// Other deadlines and bounds.
@@ -98,9 +100,8 @@ impl Engine {
         &*self.enrolment
     }
 
-    #[expect(clippy::unused_self, reason = "who makes user-data is for the engine to say")]
-    pub(crate) fn distribution(&self) -> &dyn Distribution {
-        &Kubeadm
+    pub(crate) fn setup(&self) -> &dyn NodeSetup {
+        &*self.setup
     }
 
     pub(crate) const fn limits(&self) -> &Limits {

@@ -1,5 +1,5 @@
 //! A thin client of the Kubernetes API: what the engine and the plane ask of a cluster, over any connector, with the
-//! authorities and certificates of [`crate::ClusterMaterials`]. It tries the members one after the other, so no virtual
+//! authorities and certificates of [`ferrogate_join::ClusterMaterials`]. It tries the members one after the other, so no virtual
 //! address is needed to reach a cluster.
 
 mod error;
@@ -8,11 +8,11 @@ pub mod objects;
 pub use error::KubeError;
 pub use objects::{Node, Pod};
 
-use crate::{
-    distribution::{API_PORT, API_SERVER_NAME},
-    materials::ClientIdentity,
-};
 use bytes::Bytes;
+use ferrogate_join::{
+    ClientIdentity,
+    names::{API_PORT, API_SERVER_NAME},
+};
 use ferrogate_model::Timestamp;
 use ferrogate_net::{Connector, HttpClient, Limits, Trust};
 use http::{Method, Request, StatusCode, header};

@@ -5,20 +5,17 @@
 //! Kubernetes, and [`Memory`] only holds what may be lost (cool-downs, when something was first seen). The installer calls
 //! it straight against MAAS to build a gateway; the plane calls the same function through the gateway for clusters.
 //!
-//! What it is not: it keeps no queue, stores nothing, never signs in to a machine and never runs a shell on one.
+//! What it is not: it keeps no queue, stores nothing, never signs in to a machine and never runs a shell on one. How a
+//! machine becomes a node it does not know: [`ferrogate_join::NodeSetup`] makes what a machine is told.
 
 mod act;
 mod clients;
-pub mod cloud_config;
 pub mod desired;
-pub mod distribution;
 pub mod engine;
 pub mod enrolment;
 pub mod kube;
 pub mod limits;
-pub mod manifests;
 pub mod mark;
-pub mod materials;
 pub mod memory;
 mod observe;
 mod observed;
@@ -26,13 +23,10 @@ pub mod ownership;
 pub mod pass;
 mod plan;
 pub mod preflight;
-pub mod units;
 
-pub use desired::{Desired, GatewayPayload, Kind};
-pub use distribution::{Distribution, EtcdTool, Kubeadm, Node, RenderError, Role};
+pub use desired::Desired;
 pub use engine::Engine;
 pub use enrolment::{Enrolment, EnrolmentError, NoEnrolment};
 pub use limits::Limits;
-pub use materials::{ClientIdentity, ClusterMaterials, MaterialsError};
 pub use memory::{Keep, Memory};
 pub use pass::{Event, MachineView, Outcome, Pass};

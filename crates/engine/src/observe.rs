@@ -2,7 +2,6 @@
 
 use crate::{
     desired::Desired,
-    distribution::{MACHINE_LABEL, POOL_LABEL},
     engine::Engine,
     kube::{self, Node},
     mark,
@@ -10,6 +9,7 @@ use crate::{
     observed::{Api, Endpoint, Machine, Observed, SeenNode, Status},
     ownership,
 };
+use ferrogate_join::names::{MACHINE_LABEL, POOL_LABEL};
 use ferrogate_maas::{
     DnsResourceFilter, MaasError, MachineFilter,
     types::{self, MachineStatus, Power},

@@ -14,12 +14,12 @@ mod tests;
 
 use crate::{
     desired::Desired,
-    distribution::Role,
     limits::Limits,
     memory::Memory,
     observed::Observed,
     pass::{Event, MachineView},
 };
+use ferrogate_join::Role;
 use ferrogate_model::{Name, SystemId, Timestamp};
 use std::{collections::BTreeMap, net::IpAddr};
 

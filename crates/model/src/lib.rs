@@ -5,10 +5,10 @@
 //! do, never another name for the same thing.
 
 pub mod address;
+pub mod allow;
 pub mod clock;
 pub mod cluster;
 pub mod fault;
-pub mod gateway_config;
 pub mod id;
 pub mod name;
 pub mod proxy;

@@ -2,7 +2,7 @@
 //! refused, so that a plane that was broken into cannot scan a site.
 
 use async_trait::async_trait;
-use ferrogate_model::{Explain, Fault, Retry, gateway_config::AllowRule};
+use ferrogate_model::{Explain, Fault, Retry, allow::AllowRule};
 use ferrogate_net::Target;
 use ipnet::IpNet;
 use std::{fmt, io, net::IpAddr, sync::Arc};

@@ -4,7 +4,7 @@
 use super::site::Site;
 use crate::{Config, Host, InstallError, host::USER_AGENT, state::Progress};
 use ferrogate_api::{ApiError, Client, PairRequest, PairResponse, PairedMaas, ProxyConfig, Secret};
-use ferrogate_engine::ClusterMaterials;
+use ferrogate_join::ClusterMaterials;
 use ferrogate_model::{Explain, Retry};
 use std::time::Duration;
 

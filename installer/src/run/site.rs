@@ -1,7 +1,7 @@
 //! What was learned about the site while checking it, and what follows from it for the nodes.
 
 use crate::Config;
-use ferrogate_model::{gateway_config::AllowRule, proxy::ProxySettings};
+use ferrogate_model::{allow::AllowRule, proxy::ProxySettings};
 use ipnet::IpNet;
 
 /// TCP port of a Kubernetes API server on a node.

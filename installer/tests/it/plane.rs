@@ -2,7 +2,7 @@
 //! while it runs.
 
 use ferrogate_api::{Problem, Secret};
-use ferrogate_engine::ClusterMaterials;
+use ferrogate_join::ClusterMaterials;
 use ferrogate_lab::release::Simulated;
 use ferrogate_model::{ClusterId, GatewayId, SystemClock};
 use ferrogate_net::{BoxIo, Fingerprint, Network};

@@ -6,7 +6,7 @@
 
 mod site;
 
-use ferrogate_engine::cloud_config::{CloudConfig, Mode};
+use ferrogate_join::cloud_config::{CloudConfig, Mode};
 use ferrogate_lab::{Backend as _, Power, Processor, RackOptions};
 use ferrogate_maas::request::Release;
 use secrecy::ExposeSecret as _;

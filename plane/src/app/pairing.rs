@@ -14,7 +14,7 @@ use ferrogate_api::{
     OperationKind, Page, PageQuery, PairRequest, PairResponse, PairingCode, PairingCodeCreate, PairingCodeCreated,
     PairingCodeState,
 };
-use ferrogate_engine::materials::ClusterMaterials;
+use ferrogate_join::materials::ClusterMaterials;
 use ferrogate_maas::{ApiKey, Endpoint};
 use ferrogate_model::{
     AccountId, ClusterId, Fault, GatewayId, PairingCodeId, TenantId, Timestamp,

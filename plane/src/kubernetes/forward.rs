@@ -12,7 +12,7 @@ use crate::{
 };
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
-use ferrogate_engine::distribution::{API_PORT, API_SERVER_NAME};
+use ferrogate_join::names::{API_PORT, API_SERVER_NAME};
 use ferrogate_model::fault::chain;
 use ferrogate_net::{ConnectError, ConnectFailure, Target, connect_tls};
 use http::{Method, Request, Response, StatusCode, header, request::Parts};

@@ -3,6 +3,7 @@
 use crate::app::maas;
 use async_trait::async_trait;
 use ferrogate_engine::{Desired, Engine, Keep, Limits, Memory, NoEnrolment, Pass};
+use ferrogate_firstboot::Kubeadm;
 use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint};
 use ferrogate_model::Clock;
 use ferrogate_net::{Connector, Trust};
@@ -78,8 +79,8 @@ pub struct EngineBuilder {
 #[async_trait]
 impl Builder for EngineBuilder {
     async fn pass(&self, site: &Site, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Result<Pass, String> {
-        let engine =
-            Engine::new(site.maas()?, Arc::clone(&site.network), Arc::clone(&site.clock), Arc::new(NoEnrolment));
+        let (network, clock) = (Arc::clone(&site.network), Arc::clone(&site.clock));
+        let engine = Engine::new(site.maas()?, network, clock, Arc::new(NoEnrolment), Arc::new(Kubeadm));
         Ok(engine.with_limits(self.limits).pass_and_keep(desired, memory, keep).await)
     }
 }

@@ -1,6 +1,6 @@
 //! Why a run of a reconciler did not get to its end.
 
-use ferrogate_engine::MaterialsError;
+use ferrogate_join::MaterialsError;
 use ferrogate_store::StoreError;
 
 /// Why a run of a reconciler did not get to its end. It is tried again.

@@ -2,7 +2,7 @@
 
 use crate::plane::TestPlane;
 use ferrogate_api::Identity;
-use ferrogate_engine::materials::ClusterMaterials;
+use ferrogate_join::materials::ClusterMaterials;
 use ferrogate_model::{
     AccountId, ClusterId, EventId, GatewayId, NodeId, OperationId, OrphanId, PairingCodeId, SystemId, TenantId, UserId,
     cluster::ClusterSpec,

@@ -6,7 +6,7 @@ use crate::{
 };
 use bytes::Bytes;
 use ferrogate_api::KubeconfigCreated;
-use ferrogate_engine::materials::ClusterMaterials;
+use ferrogate_join::materials::ClusterMaterials;
 use ferrogate_model::{Clock as _, SystemClock};
 use ferrogate_net::BoxIo;
 use http::{Request, Response};

@@ -8,7 +8,7 @@ use ferrogate_api::{
     EnrolmentTokenCreated, Gateway, InstallStatus, Operation, Page, PairResponse, PairingCode, PairingCodeCreated,
     PairingCodeState,
 };
-use ferrogate_engine::materials::ClusterMaterials;
+use ferrogate_join::materials::ClusterMaterials;
 use ferrogate_model::state::{GatewayHealth, GatewayState, OperationState};
 use ferrogate_tunnel::{Authenticator, EnrolRefused, Enrolment, NodeKey};
 use serde_json::{Value, json};

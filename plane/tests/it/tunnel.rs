@@ -5,9 +5,10 @@ use ferrogate_api::{
     AccountProperties, EnrolmentTokenCreated, Gateway, GatewayNode, Page, PairResponse, PairingCodeCreated,
 };
 use ferrogate_gateway::RunOptions;
+use ferrogate_join::gateway_config::GatewayConfig;
 use ferrogate_lab::{maas, seed::Seed};
 use ferrogate_model::{
-    gateway_config::{AllowRule, GatewayConfig},
+    allow::AllowRule,
     state::{GatewayHealth, GatewayState},
 };
 use ferrogate_net::Network;

@@ -1,12 +1,8 @@
 //! Installing machines.
 
 use super::{Hands, Report};
-use crate::{
-    cloud_config,
-    desired::Kind,
-    distribution::{Node, RenderError, Role},
-    observed::Machine,
-};
+use crate::observed::Machine;
+use ferrogate_join::{ClusterKind, Node, Role, SetupError};
 use ferrogate_maas::Deploy;
 use ferrogate_model::{Explain, Name, Retry, SystemId, fault};
 use secrecy::SecretString;
@@ -34,8 +30,8 @@ pub(super) async fn deploy(
         }
     }
     let token = match hands.desired.kind {
-        Kind::Tenant => None,
-        Kind::Gateway => match hands.engine.enrolment().token(node).await {
+        ClusterKind::Tenant => None,
+        ClusterKind::Gateway => match hands.engine.enrolment().token(node).await {
             Ok(token) => Some(token),
             Err(error) if error.retry() == Retry::No => return Report::block(fault::chain(&error), error.hint()),
             Err(error) => return Report::wait(hands.now, fault::chain(&error)),
@@ -66,7 +62,7 @@ fn render(
     node: &Name,
     role: &Role,
     token: Option<&SecretString>,
-) -> Result<SecretString, RenderError> {
+) -> Result<SecretString, SetupError> {
     let desired = hands.desired;
     let pool = desired.spec.pools().find(|spec| spec.name == *pool).unwrap_or(&desired.spec.control_plane);
     let node = Node {
@@ -78,10 +74,5 @@ fn render(
         address: machine.fixed_address,
         pool,
     };
-    let config = hands.engine.distribution().cloud_config(desired, &node, role, &hands.plan.api_names, token)?;
-    config.user_data().map_err(|bytes| RenderError::TooLong {
-        machine: machine.hostname.clone(),
-        bytes,
-        limit: cloud_config::LIMIT,
-    })
+    hands.engine.setup().user_data(&desired.node_configuration(), &node, role, &hands.plan.api_names, token)
 }

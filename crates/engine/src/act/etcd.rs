@@ -6,12 +6,12 @@
 
 use super::{Hands, Report};
 use crate::{
-    distribution::EtcdTool,
     kube::{self, KubeError, Pod},
     mark,
     observed::{SeenNode, Status},
     plan::{Action, words},
 };
+use ferrogate_join::EtcdTool;
 use ferrogate_model::{SystemId, Timestamp, cluster::CONTROL_PLANE_POOL, fault, state::Severity};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ impl Hands<'_> {
             };
             return (removal, Report::default());
         };
-        let tool = self.engine.distribution().etcd(&self.desired.release);
+        let tool = self.engine.setup().etcd_tool(&self.desired.release);
         let step = Step { client, tool, leaver: node, place: &place.name, now: self.now };
         match step.go(addresses, staying.len()).await {
             Ok((removal, is_removed)) => {

@@ -8,16 +8,13 @@ use super::{
 };
 use crate::{
     desired::Desired,
-    distribution::{API_PORT, Role},
     limits::Limits,
     mark,
     memory::Memory,
     observed::{Api, Observed},
 };
-use ferrogate_model::{
-    Timestamp,
-    state::{MachineState, Severity},
-};
+use ferrogate_join::{Role, names::API_PORT};
+use ferrogate_model::{Timestamp, state::MachineState};
 use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, now: Timestamp) -> Plan {

@@ -7,13 +7,13 @@ mod shrinking;
 
 use super::{Action, plan};
 use crate::{
-    distribution::Role,
     limits::Limits,
     mark,
     memory::Memory,
     observed::{Api, Status},
 };
 use builders::{Site, at};
+use ferrogate_join::Role;
 use ferrogate_model::state::MachineState;
 
 #[test]

@@ -1,7 +1,8 @@
 //! Power that is lost while machines become nodes, seen by the engine: nobody is replaced.
 
 use crate::{site::Site, world::spec};
-use ferrogate_engine::{Kind, Memory};
+use ferrogate_engine::Memory;
+use ferrogate_join::ClusterKind;
 use ferrogate_lab::Backend as _;
 use ferrogate_model::SystemId;
 use std::{collections::BTreeSet, time::Duration};
@@ -30,7 +31,7 @@ async fn cut_each(site: &Site, after: Duration) {
 #[tokio::test(start_paused = true)]
 async fn machines_that_lose_power_after_they_were_deployed_form_the_cluster_and_none_is_replaced() {
     for seconds in [0, 3, 10] {
-        let site = Site::start(Kind::Tenant, spec(2)).await;
+        let site = Site::start(ClusterKind::Tenant, spec(2)).await;
         let mut memory = Memory::default();
         let pass = tokio::select! {
             () = cut_each(&site, Duration::from_secs(seconds)) => unreachable!("it goes on for ever"),

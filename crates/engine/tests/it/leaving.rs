@@ -1,7 +1,8 @@
 //! Servers of kubeadm that leave, on machines that obey their user-data: etcd keeps a member until it is told.
 
 use crate::{site::Site, world::spec};
-use ferrogate_engine::{Kind, Memory, Outcome, Pass};
+use ferrogate_engine::{Memory, Outcome, Pass};
+use ferrogate_join::ClusterKind;
 use ferrogate_lab::Backend as _;
 use serde_json::json;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 async fn three() -> (Site, Memory, Pass) {
     let mut three = spec(0);
     three["control_plane"]["count"] = json!(3);
-    let site = Site::start(Kind::Tenant, three).await;
+    let site = Site::start(ClusterKind::Tenant, three).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     (site, memory, pass)

@@ -3,11 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cuts;
-mod distributions;
 mod etcd;
 mod heal;
 mod kill;
-mod kubeadm;
 mod kubernetes;
 mod leaving;
 mod preflight;

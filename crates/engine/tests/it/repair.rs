@@ -1,7 +1,8 @@
 //! Clusters that are complete, and what then happens to them: lost power, a site that is cut off.
 
 use crate::{site::Site, world::spec};
-use ferrogate_engine::{Kind, Memory, Outcome, Pass};
+use ferrogate_engine::{Memory, Outcome, Pass};
+use ferrogate_join::ClusterKind;
 use ferrogate_lab::{
     Backend as _,
     maas::{Fault, Pattern, When},
@@ -37,7 +38,7 @@ fn changes(site: &Site, after: usize) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_lost_power_is_switched_on_again_and_keeps_its_place() {
-    let site = Site::start(Kind::Tenant, spec(2)).await;
+    let site = Site::start(ClusterKind::Tenant, spec(2)).await;
     let mut memory = Memory::default();
     let before = site.converge(&mut memory).await;
     let calls = site.lab.maas().calls().len();
@@ -57,7 +58,7 @@ async fn a_worker_that_lost_power_is_switched_on_again_and_keeps_its_place() {
 
 #[tokio::test(start_paused = true)]
 async fn a_site_that_is_cut_off_for_ten_minutes_is_left_as_it_is() {
-    let site = Site::start(Kind::Tenant, spec(2)).await;
+    let site = Site::start(ClusterKind::Tenant, spec(2)).await;
     let mut memory = Memory::default();
     let before = site.converge(&mut memory).await;
     let calls = site.lab.maas().calls().len();

@@ -7,15 +7,18 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use ferrogate_engine::{
-    ClusterMaterials, Desired, Engine, Enrolment, EnrolmentError, GatewayPayload, Kind, Memory, Outcome, Pass,
+use ferrogate_engine::{Desired, Engine, Enrolment, EnrolmentError, Memory, Outcome, Pass};
+use ferrogate_firstboot::Kubeadm;
+use ferrogate_join::{
+    ClusterKind, ClusterMaterials, GatewayPayload,
+    gateway_config::{GATEWAY_CONFIG_PATH, GatewayConfig},
 };
 use ferrogate_lab::{Container, Lab, LabOptions, Programs};
 use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint};
 use ferrogate_model::{
     ClusterId, Name,
+    allow::AllowRule,
     cluster::ClusterSpec,
-    gateway_config::{AllowRule, GATEWAY_CONFIG_PATH, GatewayConfig},
     proxy::{NoProxy, ProxySettings},
 };
 use ferrogate_net::Network;
@@ -126,7 +129,7 @@ pub(crate) struct Site {
 
 impl Site {
     /// A site for a cluster.
-    pub(crate) async fn start(kind: Kind, spec: serde_json::Value) -> Self {
+    pub(crate) async fn start(kind: ClusterKind, spec: serde_json::Value) -> Self {
         let clock = Arc::new(TestClock::start());
         let network = Network::memory();
         let Installable { release, files } = Installable::new();
@@ -145,7 +148,7 @@ impl Site {
         let (endpoint, _) = Endpoint::parse(&lab.maas_endpoint()).unwrap();
         let key: ApiKey = lab.api_key().expose_secret().parse().unwrap();
         let client = Client::new(ClientOptions::new(endpoint, key, lab.connector(), clock.clone())).unwrap();
-        let engine = Engine::new(client, lab.connector(), clock.clone(), Arc::new(Tokens));
+        let engine = Engine::new(client, lab.connector(), clock.clone(), Arc::new(Tokens), Arc::new(Kubeadm));
         let spec: ClusterSpec = serde_json::from_value(spec).unwrap();
         let proxy: ferrogate_model::proxy::ProxyUrl = "http://site:p%25ss%20w%23rd@10.20.0.3:3128".parse().unwrap();
         let no_proxy = NoProxy::default().completed(
@@ -164,7 +167,7 @@ impl Site {
             artifacts_url: format!("https://{PLANE}/artifacts/").parse().unwrap(),
             plane_ca_pem: Some(plane.ca_pem),
             proxy: ProxySettings { https: Some(proxy.clone()), http: Some(proxy), no_proxy },
-            gateway: (kind == Kind::Gateway).then(|| GatewayPayload {
+            gateway: (kind == ClusterKind::Gateway).then(|| GatewayPayload {
                 plane_url: format!("https://{PLANE}").parse().unwrap(),
                 allow: vec![AllowRule { host: "10.20.0.0/24".into(), ports: vec![6443, 5240] }],
             }),
@@ -202,7 +205,7 @@ impl Site {
 
 #[tokio::test(start_paused = true)]
 async fn machines_that_obey_the_user_data_form_the_cluster() {
-    let mut site = Site::start(Kind::Tenant, spec(2)).await;
+    let mut site = Site::start(ClusterKind::Tenant, spec(2)).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     assert_eq!(pass.machines.len(), 3);
@@ -238,7 +241,7 @@ async fn machines_that_obey_the_user_data_form_the_cluster() {
 #[tokio::test(start_paused = true)]
 async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token() {
     let gateway = json!({"control_plane": {"count": 1, "resource_pool": "default"}});
-    let mut site = Site::start(Kind::Gateway, gateway).await;
+    let mut site = Site::start(ClusterKind::Gateway, gateway).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     let machine = &pass.machines[0];
@@ -263,7 +266,7 @@ async fn a_gateways_pod_is_started_with_its_configuration_and_its_own_token() {
 async fn three_servers_join_one_after_the_other_behind_a_reserved_address_that_is_given_back() {
     let mut three = spec(1);
     three["control_plane"]["count"] = json!(3);
-    let mut site = Site::start(Kind::Tenant, three).await;
+    let mut site = Site::start(ClusterKind::Tenant, three).await;
     let mut memory = Memory::default();
     let pass = site.converge(&mut memory).await;
     assert_eq!((pass.machines.len(), pass.api_members.len()), (4, 3));

@@ -2,9 +2,10 @@
 
 use crate::{site::Site, world::spec};
 use ferrogate_engine::{
-    Kind, Memory,
+    Memory,
     kube::{self, Client},
 };
+use ferrogate_join::ClusterKind;
 use ferrogate_lab::Backend as _;
 use serde_json::json;
 use std::{net::IpAddr, time::Duration};
@@ -40,7 +41,7 @@ fn address_of(site: &Site, endpoint: &str) -> IpAddr {
 async fn the_shared_address_answers_and_outlives_any_server() {
     let mut three = spec(0);
     three["control_plane"]["count"] = json!(3);
-    let site = Site::start(Kind::Tenant, three).await;
+    let site = Site::start(ClusterKind::Tenant, three).await;
     let pass = site.converge(&mut Memory::default()).await;
     let address = address_of(&site, &pass.api_endpoint.unwrap());
     for machine in &pass.machines {
@@ -55,7 +56,7 @@ async fn the_shared_address_answers_and_outlives_any_server() {
 
 #[tokio::test(start_paused = true)]
 async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_had() {
-    let mut site = Site::start(Kind::Tenant, spec(0)).await;
+    let mut site = Site::start(ClusterKind::Tenant, spec(0)).await;
     let mut memory = Memory::default();
     site.converge(&mut memory).await;
     site.desired.spec.control_plane.count = 3;

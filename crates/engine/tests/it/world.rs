@@ -2,7 +2,9 @@
 
 use crate::kubernetes::Kubernetes;
 use async_trait::async_trait;
-use ferrogate_engine::{ClusterMaterials, Desired, Engine, Kind, Memory, NoEnrolment, Outcome, Pass, mark};
+use ferrogate_engine::{Desired, Engine, Memory, NoEnrolment, Outcome, Pass, mark};
+use ferrogate_firstboot::Kubeadm;
+use ferrogate_join::{ClusterKind, ClusterMaterials};
 use ferrogate_lab::{
     Seed,
     maas::{Call, Gate, Maas, MachineSnapshot, Options, Verdict},
@@ -76,7 +78,13 @@ impl World {
     }
 
     pub(crate) fn engine(&self) -> Engine {
-        Engine::new(self.client.clone(), Arc::new(self.kubernetes.clone()), self.clock.clone(), Arc::new(NoEnrolment))
+        Engine::new(
+            self.client.clone(),
+            Arc::new(self.kubernetes.clone()),
+            self.clock.clone(),
+            Arc::new(NoEnrolment),
+            Arc::new(Kubeadm),
+        )
     }
 
     /// Passes until nothing is left to do; the passes on the way.
@@ -192,7 +200,7 @@ pub(crate) fn desired(spec: serde_json::Value) -> Desired {
     Desired {
         cluster: ClusterId::new(),
         name: "prod".parse().unwrap(),
-        kind: Kind::Tenant,
+        kind: ClusterKind::Tenant,
         spec,
         release: release(),
         materials: MATERIALS.clone(),

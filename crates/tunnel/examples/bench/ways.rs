@@ -2,7 +2,7 @@
 
 use crate::{load, target::SMALL_BUFFER};
 use async_trait::async_trait;
-use ferrogate_model::{GatewayId, NodeId, SystemClock, gateway_config::AllowRule};
+use ferrogate_model::{GatewayId, NodeId, SystemClock, allow::AllowRule};
 use ferrogate_net::{BoxIo, ConnectError, Connector, Direct, Target, Trust, connect_tls};
 use ferrogate_tunnel::{
     ALPN, Agent, AgentOptions, AllowList, Authenticator, Credentials, DialMaterial, EXPORTER_LABEL, EnrolRefused,

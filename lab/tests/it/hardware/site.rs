@@ -2,8 +2,9 @@
 
 use crate::tier;
 use async_trait::async_trait;
-use ferrogate_engine::{
-    ClusterMaterials, Desired, Distribution as _, Kubeadm, Node, Role,
+use ferrogate_firstboot::Kubeadm;
+use ferrogate_join::{
+    ClusterMaterials, Node, NodeConfiguration, Role,
     cloud_config::{CloudConfig, Mode},
 };
 use ferrogate_lab::{
@@ -90,10 +91,10 @@ pub(crate) fn user_data() -> CloudConfig {
         "control_plane": {"count": 1, "resource_pool": "default"},
         "ssh_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC8wnTrY0Ih0pX2cXnUj6w4m2Q7f0mHj6bX7XcE1Q5bK test@ferrogate.test"],
     });
-    let desired = Desired {
+    let desired = NodeConfiguration {
         cluster: ClusterId::new(),
         name: "prod".parse().unwrap(),
-        kind: ferrogate_engine::Kind::Tenant,
+        kind: ferrogate_join::ClusterKind::Tenant,
         spec: serde_json::from_value(spec).unwrap(),
         release: serde_json::from_value(release).unwrap(),
         materials: ClusterMaterials::generate("prod", SystemClock.now()).unwrap(),
@@ -101,7 +102,6 @@ pub(crate) fn user_data() -> CloudConfig {
         plane_ca_pem: None,
         proxy: ProxySettings::default(),
         gateway: None,
-        absent: false,
     };
     let name = "prod-cp-0".parse().unwrap();
     let node = Node {

@@ -1,7 +1,7 @@
 //! The Kubernetes API beyond what kubectl shows: watches, conflicts, tables.
 
 use super::{cluster::Cluster, support::eventually};
-use ferrogate_engine::Kind;
+use ferrogate_join::ClusterKind;
 use ferrogate_model::{Clock as _, SystemClock};
 use ferrogate_net::{HttpClient, Trust};
 use http::Method;
@@ -12,7 +12,7 @@ const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_tells_each_change_from_the_revision_it_was_given() {
-    let cluster = Cluster::memory(Kind::Gateway).await;
+    let cluster = Cluster::memory(ClusterKind::Gateway).await;
     let (_, address, kube) = cluster.first().await;
     let (bench, place) = (&cluster.bench, SocketAddr::new(address, 6443));
     let revision = kube.get(MAPS).await.unwrap()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
@@ -42,7 +42,7 @@ async fn a_watch_tells_each_change_from_the_revision_it_was_given() {
 
 #[tokio::test(start_paused = true)]
 async fn changes_are_checked_and_refused_with_a_status_object() {
-    let cluster = Cluster::memory(Kind::Gateway).await;
+    let cluster = Cluster::memory(ClusterKind::Gateway).await;
     let (_, _, kube) = cluster.first().await;
     let map = json!({"metadata": {"name": "x"}, "data": {"a": "1"}});
     let (created, object) = kube.send(Method::POST, MAPS, &[], Some(&map)).await.unwrap();
@@ -78,7 +78,7 @@ async fn changes_are_checked_and_refused_with_a_status_object() {
 
 #[tokio::test(start_paused = true)]
 async fn a_disruption_budget_refuses_an_eviction_and_a_deleted_set_takes_its_pods_along() {
-    let cluster = Cluster::memory(Kind::Gateway).await;
+    let cluster = Cluster::memory(ClusterKind::Gateway).await;
     let (_, _, kube) = cluster.first().await;
     let pods = "/api/v1/namespaces/ferrogate-system/pods";
     let pod = eventually("a pod runs", async || {

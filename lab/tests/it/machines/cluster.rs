@@ -1,12 +1,11 @@
 //! A site whose machines become nodes with the user-data that the product renders.
 
 use super::support::{Bench, IMAGE, Kube, hex};
-use ferrogate_engine::{
-    Desired, Distribution as _, GatewayPayload, Kind, Kubeadm, Node, Role, cloud_config::CloudConfig,
-};
+use ferrogate_firstboot::Kubeadm;
+use ferrogate_join::{ClusterKind, GatewayPayload, Node, NodeConfiguration, Role, cloud_config::CloudConfig};
 use ferrogate_lab::kubeadm::{BundleImage, simulated_bundle, simulated_image};
 use ferrogate_maas::request::{Allocate, Deploy};
-use ferrogate_model::{ClusterId, SystemId, gateway_config::AllowRule, proxy::ProxySettings, release::Release};
+use ferrogate_model::{ClusterId, SystemId, allow::AllowRule, proxy::ProxySettings, release::Release};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -50,26 +49,26 @@ pub(super) fn bundle_without(without: &str) -> Vec<u8> {
 /// A cluster to be, and the site it is to be on.
 pub(super) struct Cluster {
     pub(super) bench: Bench,
-    pub(super) desired: Desired,
+    pub(super) desired: NodeConfiguration,
     /// Names and addresses that every API server is to have in its certificate.
     pub(super) names: Vec<String>,
 }
 
 impl Cluster {
     /// In memory; use it with a paused clock.
-    pub(super) async fn memory(kind: Kind) -> Self {
+    pub(super) async fn memory(kind: ClusterKind) -> Self {
         Self::with_bundle(kind, bundle_without("")).await
     }
 
-    pub(super) async fn with_bundle(kind: Kind, bundle: Vec<u8>) -> Self {
+    pub(super) async fn with_bundle(kind: ClusterKind, bundle: Vec<u8>) -> Self {
         Self::on(Bench::memory().await, kind, bundle)
     }
 
-    pub(super) async fn sockets(kind: Kind) -> Self {
+    pub(super) async fn sockets(kind: ClusterKind) -> Self {
         Self::on(Bench::sockets().await, kind, bundle_without(""))
     }
 
-    fn on(bench: Bench, kind: Kind, bundle: Vec<u8>) -> Self {
+    fn on(bench: Bench, kind: ClusterKind, bundle: Vec<u8>) -> Self {
         let file = |name: &str, content: Vec<u8>| {
             let sha256 = hex(&Sha256::digest(&content));
             bench.files.lock().unwrap().insert(format!("/artifacts/{name}"), content);
@@ -90,7 +89,7 @@ impl Cluster {
                 "taints": ["dedicated=db:NoSchedule"]}],
         });
         let proxy: ferrogate_model::proxy::ProxyUrl = bench.lab.proxy().url().expose_secret().parse().unwrap();
-        let desired = Desired {
+        let desired = NodeConfiguration {
             cluster: ClusterId::new(),
             name: "prod".parse().unwrap(),
             kind,
@@ -104,11 +103,10 @@ impl Cluster {
                 http: None,
                 no_proxy: bench.lab.subnet().to_string().parse().unwrap(),
             },
-            gateway: (kind == Kind::Gateway).then(|| GatewayPayload {
+            gateway: (kind == ClusterKind::Gateway).then(|| GatewayPayload {
                 plane_url: "https://plane.example.com".parse().unwrap(),
                 allow: vec![AllowRule { host: "10.20.0.0/24".into(), ports: vec![6443] }],
             }),
-            absent: false,
         };
         Self { bench, desired, names: Vec::new() }
     }

@@ -5,7 +5,7 @@ use super::{
     cluster::{BUNDLE, Cluster, STARTED, replace},
     support::{Bench, eventually},
 };
-use ferrogate_engine::{Kind, Role, cloud_config::CloudConfig};
+use ferrogate_join::{ClusterKind, Role, cloud_config::CloudConfig};
 use ferrogate_lab::Backend as _;
 use ferrogate_model::SystemId;
 use std::time::Duration;
@@ -41,7 +41,7 @@ async fn until_said_again(bench: &Bench, machine: &SystemId, words: &str) {
 
 /// Power is lost so long after the machine called itself Deployed, before it could download anything.
 async fn cut_after_deployed(change: impl Fn(&mut CloudConfig), seconds: u64) -> (Cluster, SystemId) {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let bench = &cluster.bench;
     bench.lab.proxy().stop().await;
     let (machine, _) = cluster.deploy_changed("cp-0", &Role::FirstServer, change).await;
@@ -78,7 +78,7 @@ async fn without_the_sync_of_its_user_data_it_never_would() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_loses_power_after_it_came_up_starts_again() {
     for seconds in [0, 4, 6, 20, 60] {
-        let cluster = Cluster::memory(Kind::Tenant).await;
+        let cluster = Cluster::memory(ClusterKind::Tenant).await;
         let (machine, address) = cluster.deploy("cp-0", &Role::FirstServer).await;
         cluster.bench.until_said(&machine, STARTED).await;
         pass(seconds).await;
@@ -91,7 +91,7 @@ async fn a_server_that_loses_power_after_it_came_up_starts_again() {
 #[tokio::test(start_paused = true)]
 async fn a_cut_between_download_and_mark_is_taken_up_again_at_the_next_boot() {
     for seconds in [0, 6, 12] {
-        let cluster = Cluster::memory(Kind::Tenant).await;
+        let cluster = Cluster::memory(ClusterKind::Tenant).await;
         let bench = &cluster.bench;
         // The download succeeds and the check fails: there is something in the cache, and nothing is installed.
         let whole = bench.replace_file(BUNDLE, b"something else".to_vec());
@@ -110,7 +110,7 @@ async fn a_cut_between_download_and_mark_is_taken_up_again_at_the_next_boot() {
 
 #[tokio::test(start_paused = true)]
 async fn a_further_server_that_loses_power_after_it_joined_starts_again() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (_, address, kube) = cluster.first().await;
     let second = cluster.server("cp-1", address).await;
     kube.until_ready(&["cp-0", "cp-1"]).await;
@@ -123,7 +123,7 @@ async fn a_further_server_that_loses_power_after_it_joined_starts_again() {
 #[tokio::test(start_paused = true)]
 async fn an_agent_that_loses_power_right_after_it_joined_is_still_let_in() {
     for seconds in [0, 10] {
-        let cluster = Cluster::memory(Kind::Tenant).await;
+        let cluster = Cluster::memory(ClusterKind::Tenant).await;
         let (_, address, kube) = cluster.first().await;
         let (worker, _) = cluster.deploy("w-0", &Role::Agent(address)).await;
         kube.until_ready(&["cp-0", "w-0"]).await;
@@ -136,7 +136,7 @@ async fn an_agent_that_loses_power_right_after_it_joined_is_still_let_in() {
 
 #[tokio::test(start_paused = true)]
 async fn an_orderly_power_off_loses_nothing() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let unsynced = |config: &mut CloudConfig| {
         config.commands.retain(|command| command[..] != ["sync"]);
         for unit in ["node", "join"] {

@@ -4,7 +4,7 @@ use super::{
     cluster::{Cluster, SHARED, VERSION},
     support::{IMAGE, eventually, hex},
 };
-use ferrogate_engine::{Kind, Role};
+use ferrogate_join::{ClusterKind, Role};
 use ferrogate_lab::{Backend as _, kubeadm::simulated_image};
 use ferrogate_net::Trust;
 use http::Method;
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 #[tokio::test(start_paused = true)]
 async fn one_server_and_its_workers_become_a_cluster() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (machine, address, kube) = cluster.first().await;
     let node = kube.get("/api/v1/nodes/cp-0").await.unwrap();
     assert_eq!(node["status"]["nodeInfo"]["kubeletVersion"], VERSION);
@@ -49,7 +49,7 @@ async fn one_server_and_its_workers_become_a_cluster() {
 
 #[tokio::test(start_paused = true)]
 async fn three_servers_behind_a_shared_address_outlive_any_of_them() {
-    let mut cluster = Cluster::memory(Kind::Tenant).await;
+    let mut cluster = Cluster::memory(ClusterKind::Tenant).await;
     cluster.names = vec![SHARED.to_owned(), "prod.maas".to_owned()];
     let (_, address, kube) = cluster.first().await;
     for name in ["cp-1", "cp-2"] {
@@ -64,7 +64,7 @@ async fn three_servers_behind_a_shared_address_outlive_any_of_them() {
 
 #[tokio::test(start_paused = true)]
 async fn a_gateways_node_runs_the_gateway_and_neither_dns_nor_a_pod_network() {
-    let cluster = Cluster::memory(Kind::Gateway).await;
+    let cluster = Cluster::memory(ClusterKind::Gateway).await;
     let (machine, address, kube) = cluster.first().await;
     eventually("gateway ready", async || {
         let set = kube.get("/apis/apps/v1/namespaces/ferrogate-system/daemonsets/ferrogate-gateway").await?;
@@ -91,7 +91,7 @@ async fn a_gateways_node_runs_the_gateway_and_neither_dns_nor_a_pod_network() {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_machine_under_a_name_that_is_taken_is_refused_until_the_first_is_deleted() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (_, address, kube) = cluster.first().await;
     let (old, _) = cluster.deploy("w-0", &Role::Agent(address)).await;
     kube.until_ready(&["cp-0", "w-0"]).await;
@@ -107,7 +107,7 @@ async fn a_second_machine_under_a_name_that_is_taken_is_refused_until_the_first_
 
 #[tokio::test(start_paused = true)]
 async fn an_image_that_is_missing_shows_in_the_pods_state_and_heals_when_it_comes() {
-    let mut cluster = Cluster::memory(Kind::Gateway).await;
+    let mut cluster = Cluster::memory(ClusterKind::Gateway).await;
     let other = simulated_image("ferrogate/other:0.1.0");
     let image = &mut cluster.desired.release.architectures[0].gateway_image;
     image.sha256 = hex(&Sha256::digest(&other));
@@ -133,7 +133,7 @@ async fn an_image_that_is_missing_shows_in_the_pods_state_and_heals_when_it_come
 
 #[tokio::test(start_paused = true)]
 async fn who_asks_decides_what_is_answered() {
-    let cluster = Cluster::memory(Kind::Gateway).await;
+    let cluster = Cluster::memory(ClusterKind::Gateway).await;
     let (_, address, _) = cluster.first().await;
     let bench = &cluster.bench;
     let ca = || Trust::ca(bench.materials.server_ca.certificate_pem.clone());
@@ -142,7 +142,7 @@ async fn who_asks_decides_what_is_answered() {
         assert_eq!(anonymous.send(Method::GET, path, &[], None).await.unwrap().0, 401, "{path}");
     }
     // A certificate of another authority does not even get through TLS.
-    let other = ferrogate_engine::materials::ClusterMaterials::generate("x", bench.materials.created).unwrap();
+    let other = ferrogate_join::materials::ClusterMaterials::generate("x", bench.materials.created).unwrap();
     let identity = other.admin_identity(other.created, std::time::Duration::from_secs(3600)).unwrap();
     let stranger = bench.kube_with(address, ca().with_identity(identity.certificate_pem, identity.key_pem));
     assert!(stranger.get("/readyz").await.is_err());

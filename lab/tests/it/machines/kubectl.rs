@@ -2,7 +2,7 @@
 
 use super::cluster::{Cluster, VERSION};
 use crate::tier;
-use ferrogate_engine::{Kind, Role};
+use ferrogate_join::{ClusterKind, Role};
 use ferrogate_model::{Clock as _, SystemClock};
 use secrecy::ExposeSecret as _;
 use std::{path::Path, process::Stdio, time::Duration};
@@ -33,7 +33,7 @@ async fn the_real_kubectl_lists_describes_labels_drains_and_deletes() {
         return;
     }
     tier::ran("kubectl");
-    let cluster = Cluster::sockets(Kind::Gateway).await;
+    let cluster = Cluster::sockets(ClusterKind::Gateway).await;
     let (_, address, admin) = cluster.first().await;
     let url = format!("https://{address}:6443");
     cluster.deploy("w-0", &Role::Agent(address)).await;

@@ -4,7 +4,7 @@ use super::{
     cluster::{Cluster, STARTED, replace},
     support::eventually,
 };
-use ferrogate_engine::{Kind, Role};
+use ferrogate_join::{ClusterKind, Role};
 use ferrogate_lab::Backend as _;
 use http::Method;
 
@@ -16,7 +16,7 @@ const MEMBERSHIP: &str = "/etc/systemd/system/ferrogate-kubeadm.service";
 
 #[tokio::test(start_paused = true)]
 async fn a_first_server_goes_on_where_it_was_cut_off_whenever_that_was() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     for words in ["containerd successfully booted", "imported ", "Using Kubernetes version", "API server listens"] {
         let (machine, address) = cluster.deploy("cp-0", &Role::FirstServer).await;
         cluster.bench.until_status(&machine, "Deployed").await;
@@ -34,7 +34,7 @@ async fn a_first_server_goes_on_where_it_was_cut_off_whenever_that_was() {
 
 #[tokio::test(start_paused = true)]
 async fn a_further_server_that_is_cut_off_as_a_member_of_etcd_is_finished_at_its_next_boot() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (_, address, kube) = cluster.first().await;
     // With its vote, and before it has one.
     for (name, words) in [("cp-1", "[etcd] Promoted the member cp-1"), ("cp-2", "member cp-2 is up")] {
@@ -57,7 +57,7 @@ async fn a_further_server_that_is_cut_off_as_a_member_of_etcd_is_finished_at_its
 
 #[tokio::test(start_paused = true)]
 async fn a_second_server_whose_manifest_of_etcd_is_lost_takes_the_majority_with_it() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (_, address, kube) = cluster.first().await;
     let (machine, _) = cluster
         .deploy_changed("cp-1", &Role::Server(address), |config| {
@@ -73,7 +73,7 @@ async fn a_second_server_whose_manifest_of_etcd_is_lost_takes_the_majority_with_
 
 #[tokio::test(start_paused = true)]
 async fn without_the_sync_before_it_a_member_of_etcd_comes_back_without_its_keys() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (_, address, kube) = cluster.first().await;
     let (machine, _) = cluster
         .deploy_changed("cp-1", &Role::Server(address), |config| {
@@ -89,7 +89,7 @@ async fn without_the_sync_before_it_a_member_of_etcd_comes_back_without_its_keys
 
 #[tokio::test(start_paused = true)]
 async fn without_the_sync_behind_it_what_was_unpacked_is_empty_after_a_power_cut() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (machine, _) = cluster
         .deploy_changed("cp-0", &Role::FirstServer, |config| {
             // Neither here nor by chance a moment later.
@@ -107,7 +107,7 @@ async fn without_the_sync_behind_it_what_was_unpacked_is_empty_after_a_power_cut
 
 #[tokio::test(start_paused = true)]
 async fn a_server_stays_a_member_of_etcd_when_its_node_is_deleted() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (_, address, kube) = cluster.first().await;
     let mut others = Vec::new();
     for name in ["cp-1", "cp-2"] {
@@ -139,7 +139,7 @@ async fn a_server_stays_a_member_of_etcd_when_its_node_is_deleted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_member_of_etcd_that_joins_from_the_beginning_is_refused() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (_, address, kube) = cluster.first().await;
     let (machine, _) = cluster
         .deploy_changed("cp-1", &Role::Server(address), |config| {
@@ -162,7 +162,7 @@ async fn a_member_of_etcd_that_joins_from_the_beginning_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reset_that_is_not_held_back_empties_etcd_whatever_is_in_it() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (machine, address) = cluster
         .deploy_changed("cp-0", &Role::FirstServer, |config| {
             replace(config, RESET, "ConditionPathExists=!/var/lib/etcd/member\n", "");

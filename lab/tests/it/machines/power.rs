@@ -1,14 +1,14 @@
 //! Power cycles, cuts, and what is left afterwards.
 
 use super::{cluster::Cluster, support::eventually};
-use ferrogate_engine::{Kind, Role};
+use ferrogate_join::{ClusterKind, Role};
 use ferrogate_lab::{Backend as _, Power};
 use http::Method;
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_without_power_becomes_not_ready_and_comes_back_with_what_was_on_its_disk() {
-    let cluster = Cluster::memory(Kind::Gateway).await;
+    let cluster = Cluster::memory(ClusterKind::Gateway).await;
     let bench = &cluster.bench;
     let (_, address, kube) = cluster.first().await;
     let (worker, _) = cluster.deploy("w-0", &Role::Agent(address)).await;
@@ -28,7 +28,7 @@ async fn a_machine_without_power_becomes_not_ready_and_comes_back_with_what_was_
 
 #[tokio::test(start_paused = true)]
 async fn a_lone_server_that_is_rebooted_still_has_its_objects_and_one_that_is_wiped_has_not() {
-    let cluster = Cluster::memory(Kind::Gateway).await;
+    let cluster = Cluster::memory(ClusterKind::Gateway).await;
     let bench = &cluster.bench;
     let (machine, _, kube) = cluster.first().await;
     let body = json!({"metadata": {"name": "kept"}, "data": {"a": "b"}});
@@ -50,7 +50,7 @@ async fn a_lone_server_that_is_rebooted_still_has_its_objects_and_one_that_is_wi
 
 #[tokio::test(start_paused = true)]
 async fn three_servers_outlive_one_and_answer_nothing_with_one() {
-    let cluster = Cluster::memory(Kind::Gateway).await;
+    let cluster = Cluster::memory(ClusterKind::Gateway).await;
     let bench = &cluster.bench;
     let (first, address, kube) = cluster.first().await;
     let mut others = Vec::new();

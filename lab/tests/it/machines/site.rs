@@ -1,7 +1,7 @@
 //! The site as a whole, on sockets.
 
 use super::{cluster::Cluster, support::eventually};
-use ferrogate_engine::{Kind, Role};
+use ferrogate_join::{ClusterKind, Role};
 use ferrogate_lab::{Lab, LabOptions};
 use ferrogate_net::{ConnectFailure, Target};
 use hickory_proto::{
@@ -38,7 +38,7 @@ async fn two_sites_on_one_computer_do_not_meet() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sites_dns_answers_for_machines_that_are_deployed() {
-    let cluster = Cluster::sockets(Kind::Tenant).await;
+    let cluster = Cluster::sockets(ClusterKind::Tenant).await;
     let (machine, _) = cluster.deploy("cp-0", &Role::FirstServer).await;
     let bench = cluster.bench;
     let dns = bench.lab.dns().unwrap();
@@ -53,7 +53,7 @@ async fn the_sites_dns_answers_for_machines_that_are_deployed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_site_that_is_dropped_runs_nothing_on() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (machine, address, _) = cluster.first().await;
     let bench = cluster.bench;
     let network = bench.lab.network().clone();

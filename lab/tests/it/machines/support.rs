@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use ferrogate_engine::materials::ClusterMaterials;
+use ferrogate_join::materials::ClusterMaterials;
 use ferrogate_lab::{Backend as _, Container, Lab, LabOptions, Programs};
 use ferrogate_maas::{
     ApiKey, Client, ClientOptions, Endpoint,

@@ -4,7 +4,7 @@ use super::{
     cluster::{BUNDLE, Cluster, STARTED, bundle_without, remove, replace},
     support::Bench,
 };
-use ferrogate_engine::{Kind, Role, cloud_config::CloudConfig};
+use ferrogate_join::{ClusterKind, Role, cloud_config::CloudConfig};
 
 const CONFIG: &str = "/var/lib/ferrogate-node/kubeadm.yaml";
 const NODE: &str = "/etc/systemd/system/ferrogate-node.service";
@@ -19,7 +19,7 @@ fn changed(path: &'static str, from: &'static str, to: &'static str) -> Change {
 
 #[tokio::test(start_paused = true)]
 async fn a_first_server_with_one_thing_wrong_never_comes_up_and_says_why() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let cases: Vec<(Change, &str)> = vec![
         (
             Box::new(|config| remove(config, &format!("{SEED}/pki/ca.key"))),
@@ -67,13 +67,13 @@ async fn a_first_server_with_one_thing_wrong_never_comes_up_and_says_why() {
 #[tokio::test(start_paused = true)]
 async fn an_image_that_the_bundle_lacks_is_named() {
     let flannel = "ghcr.io/flannel-io/flannel:v0.28.10";
-    let cluster = Cluster::with_bundle(Kind::Tenant, bundle_without(flannel)).await;
+    let cluster = Cluster::with_bundle(ClusterKind::Tenant, bundle_without(flannel)).await;
     let (machine, _, _) = cluster.first().await;
     cluster.bench.until_said(&machine, &format!("ErrImagePull: failed to pull image \"{flannel}\"")).await;
     for image in
         ["registry.k8s.io/etcd:3.6.8-0", "registry.k8s.io/coredns/coredns:v1.14.2", "registry.k8s.io/pause:3.10.2"]
     {
-        let cluster = Cluster::with_bundle(Kind::Tenant, bundle_without(image)).await;
+        let cluster = Cluster::with_bundle(ClusterKind::Tenant, bundle_without(image)).await;
         let (machine, _) = cluster.deploy("cp-0", &Role::FirstServer).await;
         cluster.bench.until_said(&machine, &format!("failed to pull image {image}")).await;
     }
@@ -81,7 +81,7 @@ async fn an_image_that_the_bundle_lacks_is_named() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_with_a_wrong_token_or_another_authority_is_refused() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let (_, address, kube) = cluster.first().await;
     let token = secrecy::ExposeSecret::expose_secret(&cluster.desired.materials.bootstrap_token()).to_owned();
     let (wrong, _) = cluster
@@ -90,7 +90,7 @@ async fn a_node_with_a_wrong_token_or_another_authority_is_refused() {
         })
         .await;
     cluster.bench.until_said(&wrong, "failed to get config map kubeadm-config: Unauthorized").await;
-    let other = ferrogate_engine::ClusterMaterials::generate("other", cluster.desired.materials.created).unwrap();
+    let other = ferrogate_join::ClusterMaterials::generate("other", cluster.desired.materials.created).unwrap();
     let encode = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
     let (from, to) = (&cluster.desired.materials.server_ca.certificate_pem, &other.server_ca.certificate_pem);
     let (stranger, _) = cluster
@@ -106,7 +106,7 @@ async fn a_node_with_a_wrong_token_or_another_authority_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_comes_before_its_token_is_refused_and_tries_again() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let token = "/var/lib/ferrogate-node/manifests/bootstrap-token.yaml";
     let mut late = String::new();
     let (first, address) = cluster
@@ -148,7 +148,7 @@ async fn broken_user_data_fails_the_deployment_with_the_reason_on_the_console() 
 
 #[tokio::test(start_paused = true)]
 async fn a_file_with_another_checksum_is_never_installed() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let whole = cluster.bench.replace_file(BUNDLE, b"something else".to_vec());
     let (machine, _) = cluster.deploy("cp-0", &Role::FirstServer).await;
     cluster.bench.until_said(&machine, "computed checksum did NOT match").await;
@@ -161,7 +161,7 @@ async fn a_file_with_another_checksum_is_never_installed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_proxy_that_is_down_delays_a_node_and_no_more() {
-    let cluster = Cluster::memory(Kind::Tenant).await;
+    let cluster = Cluster::memory(ClusterKind::Tenant).await;
     let bench = &cluster.bench;
     bench.lab.proxy().stop().await;
     let (machine, _) = cluster.deploy("cp-0", &Role::FirstServer).await;
@@ -174,7 +174,7 @@ async fn a_proxy_that_is_down_delays_a_node_and_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn without_the_proxy_there_is_no_way_out_of_the_site() {
-    let mut cluster = Cluster::memory(Kind::Tenant).await;
+    let mut cluster = Cluster::memory(ClusterKind::Tenant).await;
     cluster.desired.proxy.https = None;
     let (machine, _) = cluster.deploy("cp-0", &Role::FirstServer).await;
     cluster.bench.until_said(&machine, "curl: (6)").await;

@@ -1,7 +1,8 @@
 //! What the engine is told of a cluster.
 
 use crate::tasks::{Ground, TaskError, ground};
-use ferrogate_engine::{ClusterMaterials, Desired, Kind};
+use ferrogate_engine::Desired;
+use ferrogate_join::{ClusterKind, ClusterMaterials};
 use ferrogate_maas::Endpoint;
 use ferrogate_store::{
     accounts::Account,
@@ -38,7 +39,7 @@ pub(super) fn of(
     Ok(Desired {
         cluster: cluster.id,
         name: cluster.name.clone(),
-        kind: Kind::Tenant,
+        kind: ClusterKind::Tenant,
         spec: cluster.spec.clone(),
         release: cluster.release.clone(),
         materials,

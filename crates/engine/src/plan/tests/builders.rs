@@ -2,14 +2,13 @@
 
 use super::super::{Action, Plan, plan};
 use crate::{
-    desired::{Desired, Kind},
-    distribution::Role,
+    desired::Desired,
     limits::Limits,
     mark,
-    materials::ClusterMaterials,
     memory::Memory,
     observed::{Api, Endpoint, Machine, Observed, SeenNode, Status},
 };
+use ferrogate_join::{ClusterKind, ClusterMaterials, Role};
 use ferrogate_model::{ClusterId, SystemId, Timestamp, proxy::ProxySettings};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -38,7 +37,7 @@ impl Site {
         let desired = Desired {
             cluster: ClusterId::new(),
             name: "prod".parse().unwrap(),
-            kind: Kind::Tenant,
+            kind: ClusterKind::Tenant,
             spec: serde_json::from_value(spec).unwrap(),
             release: serde_json::from_value(json!({
                 "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble", "gateway_image_ref": "g:1",

@@ -2,7 +2,7 @@
 
 use super::{PLANE, TokioClock, plane::Certificates};
 use async_trait::async_trait;
-use ferrogate_model::{GatewayId, NodeId, gateway_config::AllowRule};
+use ferrogate_model::{GatewayId, NodeId, allow::AllowRule};
 use ferrogate_net::{Connector, Network, Trust};
 use ferrogate_tunnel::{
     Agent, AgentEnd, AgentOptions, AgentStatus, AllowList, Credentials, DialMaterial, Figures, Identity, NodeKey,

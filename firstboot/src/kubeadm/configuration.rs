@@ -1,12 +1,13 @@
 //! kubeadm's configuration: what the cluster is, and how this node joins it.
 
 use super::{HOME, KUBERNETES, SOCKET, yaml};
-use crate::{
-    cloud_config::{CloudConfig, Mode},
-    desired::{Desired, Kind},
-    distribution::{API_PORT, API_SERVER_NAME, Node, Role, base},
-};
+use crate::base;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ferrogate_join::{
+    ClusterKind, Node, NodeConfiguration, Role,
+    cloud_config::{CloudConfig, Mode},
+    names::{API_PORT, API_SERVER_NAME},
+};
 use ferrogate_model::release::KubeadmImages;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ const NOT_CHECKED: [&str; 15] = [
 
 /// Everything the configuration is made of.
 pub(super) struct Configuration<'a> {
-    pub(super) desired: &'a Desired,
+    pub(super) configuration: &'a NodeConfiguration,
     pub(super) images: &'a KubeadmImages,
     pub(super) node: &'a Node<'a>,
     pub(super) role: &'a Role,
@@ -62,7 +63,7 @@ impl Configuration<'_> {
         let documents = match self.role {
             Role::FirstServer => {
                 let mut all = vec![self.init(), self.cluster(), self.kubelet()];
-                if self.desired.kind == Kind::Tenant {
+                if self.configuration.kind == ClusterKind::Tenant {
                     all.push(proxy());
                 }
                 all
@@ -99,7 +100,7 @@ impl Configuration<'_> {
             "kind": "JoinConfiguration",
             "discovery": {
                 "file": {"kubeConfigPath": discovery_file()},
-                "tlsBootstrapToken": self.desired.materials.bootstrap_token().expose_secret(),
+                "tlsBootstrapToken": self.configuration.materials.bootstrap_token().expose_secret(),
             },
             "nodeRegistration": self.registration(),
             "timeouts": timeouts(),
@@ -130,8 +131,8 @@ impl Configuration<'_> {
     }
 
     fn cluster(&self) -> Value {
-        let (desired, spec) = (self.desired, &self.desired.spec);
-        let tenant = desired.kind == Kind::Tenant;
+        let (configuration, spec) = (self.configuration, &self.configuration.spec);
+        let tenant = configuration.kind == ClusterKind::Tenant;
         let mut arguments = vec![json!({"name": "client-ca-file", "value": format!("{KUBERNETES}/pki/client-ca.crt")})];
         if tenant {
             let file = format!("{KUBERNETES}/pki/encryption.yaml");
@@ -143,8 +144,8 @@ impl Configuration<'_> {
         json!({
             "apiVersion": API,
             "kind": "ClusterConfiguration",
-            "clusterName": desired.name.as_str(),
-            "kubernetesVersion": desired.release.kubernetes,
+            "clusterName": configuration.name.as_str(),
+            "kubernetesVersion": configuration.release.kubernetes,
             "controlPlaneEndpoint": self.endpoint(),
             "certificateValidityPeriod": CERTIFICATES_LAST,
             // Made in no time even on a slow machine.
@@ -190,7 +191,7 @@ impl Configuration<'_> {
             "failSwapOn": false,
             "rotateCertificates": true,
         });
-        if self.desired.kind == Kind::Gateway {
+        if self.configuration.kind == ClusterKind::Gateway {
             // The gateway's image comes from no registry; it must not be cleared away on a full disk.
             kubelet["imageGCHighThresholdPercent"] = json!(100);
         }
@@ -202,7 +203,7 @@ impl Configuration<'_> {
         // A further server may be the first that holds the shared address: a cluster that began with one has nobody for it.
         let shared = self.shared.filter(|_| matches!(self.role, Role::Agent(_)));
         let server = SocketAddr::new(shared.unwrap_or(server), API_PORT);
-        let authority = STANDARD.encode(&self.desired.materials.server_ca.certificate_pem);
+        let authority = STANDARD.encode(&self.configuration.materials.server_ca.certificate_pem);
         json!({
             "apiVersion": "v1",
             "kind": "Config",

@@ -1,30 +1,30 @@
 //! What the kernel and the pods' network need.
 
-use crate::{
+use ferrogate_join::{
+    ClusterKind, NodeConfiguration,
     cloud_config::{CloudConfig, Mode},
-    desired::{Desired, Kind},
-    distribution::API_PORT,
+    names::API_PORT,
 };
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
 /// Adds the kernel's modules and settings, and what containerd does for the network of a pod.
-pub(super) fn add(config: &mut CloudConfig, desired: &Desired) {
+pub(super) fn add(config: &mut CloudConfig, configuration: &NodeConfiguration) {
     config.file("/etc/modules-load.d/ferrogate.conf", Mode::Public, "overlay\nbr_netfilter\n");
     // A kernel without the bridge filter lacks its settings; `-` lets the others be made even so.
     let sysctl = "net.ipv4.ip_forward = 1\n-net.ipv6.conf.all.forwarding = 1\n\
         -net.bridge.bridge-nf-call-iptables = 1\n-net.bridge.bridge-nf-call-ip6tables = 1\n\
         -fs.inotify.max_user_instances = 1024\n";
     config.file("/etc/sysctl.d/90-ferrogate.conf", Mode::Public, sysctl);
-    let plugins = match desired.kind {
+    let plugins = match configuration.kind {
         // The gateway is on the host's network. A bridge of this machine alone, so that the node has a network to show.
-        Kind::Gateway => json!([{
+        ClusterKind::Gateway => json!([{
             "type": "bridge",
             "bridge": "cni0",
             "isGateway": true,
-            "ipam": {"type": "host-local", "ranges": [[{"subnet": desired.spec.pod_cidr.to_string()}]]},
+            "ipam": {"type": "host-local", "ranges": [[{"subnet": configuration.spec.pod_cidr.to_string()}]]},
         }]),
-        Kind::Tenant => json!([
+        ClusterKind::Tenant => json!([
             {"type": "flannel", "delegate": {"hairpinMode": true, "isDefaultGateway": true}},
             {"type": "portmap", "capabilities": {"portMappings": true}},
         ]),

@@ -1,19 +1,16 @@
 //! The user-data of a kubeadm node, as kubeadm, containerd and the kubelet read it.
 
-use crate::{
-    distributions::{Case, cluster, render},
-    world::release,
-};
+use crate::cluster::{Case, cluster, render};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ferrogate_engine::{Kind, Role, cloud_config::Mode};
+use ferrogate_join::{ClusterKind, Role, cloud_config::Mode};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 const HOME: &str = "/var/lib/ferrogate-node";
 
-fn case(kind: Kind, role: Role, names: &[&str]) -> Case {
+fn case(kind: ClusterKind, role: Role, names: &[&str]) -> Case {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    render(cluster(release(), kind), role, &names)
+    render(cluster(kind), role, &names)
 }
 
 fn server() -> Role {
@@ -40,7 +37,7 @@ fn configuration(case: &Case) -> serde_json::Map<String, Value> {
 
 #[test]
 fn the_first_server_begins_the_cluster_of_the_release() {
-    let case = case(Kind::Tenant, Role::FirstServer, &[]);
+    let case = case(ClusterKind::Tenant, Role::FirstServer, &[]);
     let all = configuration(&case);
     let cluster = &all["ClusterConfiguration"];
     assert_eq!(cluster["apiVersion"], "kubeadm.k8s.io/v1beta4");
@@ -58,7 +55,7 @@ fn the_first_server_begins_the_cluster_of_the_release() {
     assert_eq!(init["timeouts"]["kubernetesAPICall"], "5m0s");
     // kubeadm shows every token it is told of.
     assert!(!case.file(&format!("{HOME}/kubeadm.yaml")).contains("token:"));
-    let token = case.desired.materials.bootstrap_token();
+    let token = case.configuration.materials.bootstrap_token();
     let manifest = documents(case.file(&format!("{HOME}/manifests/bootstrap-token.yaml")));
     let data = &manifest["Secret"]["stringData"];
     let joined = format!("{}.{}", data["token-id"].as_str().unwrap(), data["token-secret"].as_str().unwrap());
@@ -67,7 +64,7 @@ fn the_first_server_begins_the_cluster_of_the_release() {
 
 #[test]
 fn a_gateways_cluster_has_neither_dns_nor_services_nor_a_pod_network() {
-    let case = case(Kind::Gateway, Role::FirstServer, &[]);
+    let case = case(ClusterKind::Gateway, Role::FirstServer, &[]);
     let all = configuration(&case);
     assert_eq!(all["ClusterConfiguration"]["dns"], json!({"disabled": true}));
     assert_eq!(all["ClusterConfiguration"]["proxy"], json!({"disabled": true}));
@@ -84,11 +81,11 @@ fn a_gateways_cluster_has_neither_dns_nor_services_nor_a_pod_network() {
 #[test]
 fn who_joins_trusts_the_authority_and_nothing_else() {
     for role in [server(), agent()] {
-        let case = case(Kind::Tenant, role, &[]);
+        let case = case(ClusterKind::Tenant, role, &[]);
         let all = configuration(&case);
         assert_eq!(all.len(), 1);
         let join = &all["JoinConfiguration"];
-        let token = case.desired.materials.bootstrap_token();
+        let token = case.configuration.materials.bootstrap_token();
         assert_eq!(join["discovery"]["tlsBootstrapToken"], token.expose_secret());
         assert!(join["discovery"].get("bootstrapToken").is_none());
         let path = join["discovery"]["file"]["kubeConfigPath"].as_str().unwrap();
@@ -96,14 +93,14 @@ fn who_joins_trusts_the_authority_and_nothing_else() {
         let cluster = &discovery["clusters"][0]["cluster"];
         assert_eq!(cluster["server"], "https://10.20.0.10:6443");
         let authority = STANDARD.decode(cluster["certificate-authority-data"].as_str().unwrap()).unwrap();
-        assert_eq!(authority, case.desired.materials.server_ca.certificate_pem.as_bytes());
+        assert_eq!(authority, case.configuration.materials.server_ca.certificate_pem.as_bytes());
         assert_eq!(join.get("controlPlane").is_some(), matches!(case.role, Role::Server(_)));
     }
 }
 
 #[test]
 fn a_worker_has_the_taints_and_labels_of_its_pool() {
-    let case = case(Kind::Tenant, agent(), &[]);
+    let case = case(ClusterKind::Tenant, agent(), &[]);
     let registration = &configuration(&case)["JoinConfiguration"]["nodeRegistration"];
     assert_eq!(
         registration["taints"],
@@ -121,8 +118,8 @@ fn a_worker_has_the_taints_and_labels_of_its_pool() {
 #[test]
 fn every_server_has_the_authorities_and_the_plane_is_believed() {
     for role in [Role::FirstServer, server()] {
-        let case = case(Kind::Tenant, role, &[]);
-        let materials = &case.desired.materials;
+        let case = case(ClusterKind::Tenant, role, &[]);
+        let materials = &case.configuration.materials;
         let pki = |name: &str| case.file(&format!("{HOME}/kubernetes/pki/{name}"));
         assert_eq!(pki("ca.crt"), materials.server_ca.certificate_pem);
         assert_eq!(pki("etcd/ca.key"), materials.etcd_server_ca.key_pem.expose_secret());
@@ -136,7 +133,7 @@ fn every_server_has_the_authorities_and_the_plane_is_believed() {
         let keys = case.config.files.iter().filter(|file| file.path.ends_with(".key"));
         assert!(keys.into_iter().all(|file| file.mode == Mode::Private));
     }
-    let case = case(Kind::Tenant, Role::FirstServer, &[]);
+    let case = case(ClusterKind::Tenant, Role::FirstServer, &[]);
     let arguments = &configuration(&case)["ClusterConfiguration"]["apiServer"]["extraArgs"];
     for (name, file) in [("client-ca-file", "client-ca.crt"), ("encryption-provider-config", "encryption.yaml")] {
         let wanted = json!({"name": name, "value": format!("/etc/kubernetes/pki/{file}")});
@@ -147,13 +144,13 @@ fn every_server_has_the_authorities_and_the_plane_is_believed() {
 #[test]
 fn servers_with_a_shared_address_hold_it_and_everybody_goes_there() {
     let names = ["10.20.0.200", "prod-0123.maas"];
-    let first = case(Kind::Tenant, Role::FirstServer, &names);
+    let first = case(ClusterKind::Tenant, Role::FirstServer, &names);
     let all = configuration(&first);
     assert_eq!(all["ClusterConfiguration"]["controlPlaneEndpoint"], "10.20.0.200:6443");
     let certificate = all["ClusterConfiguration"]["apiServer"]["certSANs"].as_array().unwrap();
     assert!(names.iter().all(|name| certificate.contains(&json!(name))), "{certificate:?}");
     for role in [Role::FirstServer, server(), agent()] {
-        let case = case(Kind::Tenant, role.clone(), &names);
+        let case = case(ClusterKind::Tenant, role.clone(), &names);
         let path = format!("{HOME}/kubernetes/manifests/kube-vip.yaml");
         let pod = case.config.files.iter().find(|file| file.path == path);
         if let Role::Server(_) = role {
@@ -182,7 +179,7 @@ fn the_first_server_gives_its_address_holder_less_rights_once_the_cluster_stands
         format!("\nExecStart=/usr/bin/ln --symbolic --force {lasting} /etc/kubernetes/manifests/kube-vip.yaml\n");
     let unit = |case: &Case| case.file("/etc/systemd/system/ferrogate-kubeadm.service").to_owned();
     let names = ["10.20.0.200", "prod-0123.maas"];
-    let first = case(Kind::Tenant, Role::FirstServer, &names);
+    let first = case(ClusterKind::Tenant, Role::FirstServer, &names);
     let begins: Value =
         serde_saphyr::from_str(first.file(&format!("{HOME}/kubernetes/manifests/kube-vip.yaml"))).unwrap();
     let mut then: Value = serde_saphyr::from_str(first.file(&lasting)).unwrap();
@@ -196,7 +193,7 @@ fn the_first_server_gives_its_address_holder_less_rights_once_the_cluster_stands
     assert!(place("start ferrogate-join.service") < place("kubectl") && place("kubectl") < place(&link), "{text}");
     assert!(place(&link) < place("/dev/null /var/lib/ferrogate-node/ready"), "{text}");
     for (role, names) in [(Role::FirstServer, [].as_slice()), (server(), &names), (agent(), &names)] {
-        let other = case(Kind::Tenant, role, names);
+        let other = case(ClusterKind::Tenant, role, names);
         assert!(!unit(&other).contains("kube-vip"), "{}", unit(&other));
         assert!(!other.config.files.iter().any(|file| file.path == lasting));
     }
@@ -206,7 +203,7 @@ fn the_first_server_gives_its_address_holder_less_rights_once_the_cluster_stands
 #[test]
 fn a_start_is_taken_up_again_and_a_member_of_etcd_is_never_cleared() {
     for role in [Role::FirstServer, server(), agent()] {
-        let case = case(Kind::Tenant, role.clone(), &[]);
+        let case = case(ClusterKind::Tenant, role.clone(), &[]);
         let unit = |name: &str| case.file(&format!("/etc/systemd/system/{name}.service"));
         let reset = unit("ferrogate-reset");
         assert!(reset.contains("\nConditionPathExists=!/var/lib/etcd/member\n"), "{reset}");
@@ -238,7 +235,7 @@ fn a_start_is_taken_up_again_and_a_member_of_etcd_is_never_cleared() {
 
 #[test]
 fn containerd_holds_pods_with_the_bundles_image_and_alone_uses_the_proxy() {
-    let case = case(Kind::Tenant, agent(), &[]);
+    let case = case(ClusterKind::Tenant, agent(), &[]);
     let settings: toml::Value = toml::from_str(case.file("/etc/containerd/config.toml")).unwrap();
     assert_eq!(settings["version"].as_integer(), Some(3));
     let images = &settings["plugins"]["io.containerd.cri.v1.images"];

@@ -7,17 +7,15 @@ mod pki;
 mod steps;
 mod virtual_address;
 
-use super::{
-    Distribution, EtcdTool, Node, RenderError, Role,
-    artifacts::{Fetch, Place, add_node_unit},
-    base, gateway,
-};
 use crate::{
-    cloud_config::{CloudConfig, Mode},
-    desired::{Desired, Kind},
-    manifests,
+    artifacts::{Fetch, Place, add_node_unit},
+    base, gateway, manifests,
 };
 use configuration::Configuration;
+use ferrogate_join::{
+    ClusterKind, EtcdTool, Node, NodeConfiguration, NodeSetup, Role, SetupError,
+    cloud_config::{self, CloudConfig, Mode},
+};
 use ferrogate_model::release::{Architecture, KubeadmImages, Release};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -42,45 +40,24 @@ const SOCKET: &str = "unix:///run/containerd/containerd.sock";
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kubeadm;
 
-impl Distribution for Kubeadm {
-    fn cloud_config(
+impl NodeSetup for Kubeadm {
+    fn user_data(
         &self,
-        desired: &Desired,
+        configuration: &NodeConfiguration,
         node: &Node<'_>,
         role: &Role,
         names: &[String],
         enrolment: Option<&SecretString>,
-    ) -> Result<CloudConfig, RenderError> {
-        let files = base::architecture(desired, node)?;
-        let images = &desired.release.kubeadm;
-        // The plane reserves it before the first server is installed.
-        let shared = names.iter().find_map(|name| name.parse::<IpAddr>().ok());
-        let configuration = Configuration { desired, images, node, role, names, shared };
-        let mut config = base::begin(desired, role);
-        configuration.add(&mut config);
-        if !matches!(role, Role::Agent(_)) {
-            pki::add(&mut config, desired)?;
-            if let Some(address) = shared {
-                virtual_address::add(&mut config, images, address, role);
-            }
-        }
-        network::add(&mut config, desired);
-        if *role == Role::FirstServer {
-            add_manifests(&mut config, desired, &images.flannel_image, &configuration.host());
-        }
-        if desired.kind == Kind::Gateway {
-            gateway::add(&mut config, desired, node, enrolment)?;
-        }
-        steps::add(&mut config, images, role, shared.is_some());
-        let own_ca = desired.plane_ca_pem.is_some();
-        let place = Place::Unpack { without: not_needed(images, desired.kind, role, shared.is_some()) };
-        let mut fetches = vec![Fetch { artifact: &files.kubeadm, name: "kubeadm.tar".into(), place }];
-        fetches.extend(gateway_image(desired, files));
-        add_node_unit(&mut config, &desired.artifacts_url, own_ca, &fetches, &steps::AFTER_UNPACKING)?;
-        Ok(config)
+    ) -> Result<SecretString, SetupError> {
+        let config = self.cloud_config(configuration, node, role, names, enrolment)?;
+        config.user_data().map_err(|bytes| SetupError::TooLong {
+            machine: node.fqdn.to_owned(),
+            bytes,
+            limit: cloud_config::LIMIT,
+        })
     }
 
-    fn etcd(&self, release: &Release) -> EtcdTool {
+    fn etcd_tool(&self, release: &Release) -> EtcdTool {
         let file = |name: &str| format!("{KUBERNETES}/pki/etcd/{name}");
         EtcdTool {
             image: format!("registry.k8s.io/etcd:{}", release.kubeadm.etcd_tag),
@@ -91,21 +68,69 @@ impl Distribution for Kubeadm {
     }
 }
 
-fn gateway_image<'a>(desired: &Desired, files: &'a Architecture) -> Option<Fetch<'a>> {
+impl Kubeadm {
+    /// What cloud-init is asked to do on a machine. `names` are further names and addresses for the API's certificate;
+    /// `enrolment` is the one-time token of a gateway node.
+    ///
+    /// # Errors
+    /// [`SetupError`] names what is missing.
+    pub fn cloud_config(
+        &self,
+        configuration: &NodeConfiguration,
+        node: &Node<'_>,
+        role: &Role,
+        names: &[String],
+        enrolment: Option<&SecretString>,
+    ) -> Result<CloudConfig, SetupError> {
+        let files = base::architecture(configuration, node)?;
+        let images = &configuration.release.kubeadm;
+        // The plane reserves it before the first server is installed.
+        let shared = names.iter().find_map(|name| name.parse::<IpAddr>().ok());
+        let documents = Configuration { configuration, images, node, role, names, shared };
+        let mut config = base::begin(configuration, role);
+        documents.add(&mut config);
+        if !matches!(role, Role::Agent(_)) {
+            pki::add(&mut config, configuration)?;
+            if let Some(address) = shared {
+                virtual_address::add(&mut config, images, address, role);
+            }
+        }
+        network::add(&mut config, configuration);
+        if *role == Role::FirstServer {
+            add_manifests(&mut config, configuration, &images.flannel_image, &documents.host());
+        }
+        if configuration.kind == ClusterKind::Gateway {
+            gateway::add(&mut config, configuration, node, enrolment)?;
+        }
+        steps::add(&mut config, images, role, shared.is_some());
+        let own_ca = configuration.plane_ca_pem.is_some();
+        let place = Place::Unpack { without: not_needed(images, configuration.kind, role, shared.is_some()) };
+        let mut fetches = vec![Fetch { artifact: &files.kubeadm, name: "kubeadm.tar".into(), place }];
+        fetches.extend(gateway_image(configuration, files));
+        add_node_unit(&mut config, &configuration.artifacts_url, own_ca, &fetches, &steps::AFTER_UNPACKING)?;
+        Ok(config)
+    }
+}
+
+fn gateway_image<'a>(configuration: &NodeConfiguration, files: &'a Architecture) -> Option<Fetch<'a>> {
     let name = "ferrogate-gateway.tar";
     let place = Place::Install { target: format!("{IMAGES}/{name}"), mode: "0644" };
-    (desired.kind == Kind::Gateway).then(|| Fetch { artifact: &files.gateway_image, name: name.into(), place })
+    (configuration.kind == ClusterKind::Gateway).then(|| Fetch {
+        artifact: &files.gateway_image,
+        name: name.into(),
+        place,
+    })
 }
 
 /// Images of the bundle that never run on such a node: it does not spend disk and minutes on them.
-fn not_needed(images: &KubeadmImages, kind: Kind, role: &Role, has_shared_address: bool) -> Vec<String> {
+fn not_needed(images: &KubeadmImages, kind: ClusterKind, role: &Role, has_shared_address: bool) -> Vec<String> {
     let mut names = Vec::new();
     if matches!(role, Role::Agent(_)) {
         names.push(SERVER_IMAGES.to_owned());
     } else if !has_shared_address {
         names.push(archive(&images.kube_vip_image));
     }
-    if kind == Kind::Gateway {
+    if kind == ClusterKind::Gateway {
         names.extend([archive("coredns"), archive(&images.flannel_image), archive("kube-proxy")]);
     }
     names
@@ -117,16 +142,16 @@ fn archive(image: &str) -> String {
     format!("{}.tar", last.split([':', '@']).next().unwrap_or(last))
 }
 
-fn add_manifests(config: &mut CloudConfig, desired: &Desired, flannel: &str, api: &str) {
+fn add_manifests(config: &mut CloudConfig, configuration: &NodeConfiguration, flannel: &str, api: &str) {
     config.file(&format!("{MANIFESTS}/ferrogate-rbac.yaml"), Mode::Private, manifests::rbac());
-    config.file(&format!("{MANIFESTS}/bootstrap-token.yaml"), Mode::Private, bootstrap_token(desired));
-    match desired.kind {
-        Kind::Gateway => {
-            let gateway = manifests::gateway(&desired.release.gateway_image_ref);
+    config.file(&format!("{MANIFESTS}/bootstrap-token.yaml"), Mode::Private, bootstrap_token(configuration));
+    match configuration.kind {
+        ClusterKind::Gateway => {
+            let gateway = manifests::gateway(&configuration.release.gateway_image_ref);
             config.file(&format!("{MANIFESTS}/ferrogate-gateway.yaml"), Mode::Private, gateway);
         }
-        Kind::Tenant => {
-            let flannel = network::flannel(flannel, desired.spec.pod_cidr, api);
+        ClusterKind::Tenant => {
+            let flannel = network::flannel(flannel, configuration.spec.pod_cidr, api);
             config.file(&format!("{MANIFESTS}/flannel.yaml"), Mode::Private, flannel);
         }
     }
@@ -134,8 +159,8 @@ fn add_manifests(config: &mut CloudConfig, desired: &Desired, flannel: &str, api
 
 /// The token that nodes join with. It never ends: machines are replaced and added as long as the cluster lives. kubeadm is
 /// not told of it, because it writes the tokens it is told of into the journal.
-fn bootstrap_token(desired: &Desired) -> String {
-    let token = desired.materials.bootstrap_token();
+fn bootstrap_token(configuration: &NodeConfiguration) -> String {
+    let token = configuration.materials.bootstrap_token();
     let (id, secret) = token.expose_secret().split_once('.').expect("it is made of an id and a secret");
     yaml(&json!({
         "apiVersion": "v1",

@@ -1,85 +1,25 @@
 //! What holds for the user-data of every kind of cluster, in every role.
 
-use crate::world::{desired, release, spec};
-use ferrogate_engine::{
-    Desired, Distribution as _, GatewayPayload, Kind, Kubeadm, Node, RenderError, Role,
-    cloud_config::{CloudConfig, LIMIT, Mode},
+use crate::cluster::{Case, cluster, render};
+use ferrogate_firstboot::Kubeadm;
+use ferrogate_join::{
+    ClusterKind, Node, NodeConfiguration, Role, SetupError,
+    cloud_config::{LIMIT, Mode},
 };
-use ferrogate_model::{gateway_config::AllowRule, proxy::ProxySettings, release::Release};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeSet;
-
-/// One node's user-data, and what it is made of.
-pub(crate) struct Case {
-    pub(crate) name: String,
-    pub(crate) desired: Desired,
-    pub(crate) role: Role,
-    pub(crate) config: CloudConfig,
-}
-
-impl Case {
-    pub(crate) fn file(&self, path: &str) -> &str {
-        let file = self.config.files.iter().find(|file| file.path == path);
-        &file.unwrap_or_else(|| panic!("{} has no {path}", self.name)).content
-    }
-
-    fn units(&self) -> impl Iterator<Item = (&str, &str)> {
-        let unit = |path: &'_ str| path.starts_with("/etc/systemd/system/");
-        self.config.files.iter().filter(move |file| unit(&file.path)).map(|file| {
-            let name = file.path.rsplit('/').next().unwrap();
-            (name, file.content.as_str())
-        })
-    }
-}
-
-/// A cluster of this kind behind a proxy, with a plane whose CA is its own.
-pub(crate) fn cluster(release: Release, kind: Kind) -> Desired {
-    let proxy: ferrogate_model::proxy::ProxyUrl = "http://site:proxy-secret@10.20.0.3:3128".parse().unwrap();
-    let mut wanted = spec(1);
-    wanted["ssh_keys"] = json!(["ssh-ed25519 AAAAC3 alice@example.com"]);
-    wanted["workers"][0]["taints"] = json!(["dedicated=db:NoSchedule", "solo:NoExecute"]);
-    Desired {
-        kind,
-        release,
-        plane_ca_pem: Some("certificate of the plane".into()),
-        proxy: ProxySettings { https: Some(proxy), http: None, no_proxy: "10.20.0.0/24".parse().unwrap() },
-        gateway: (kind == Kind::Gateway).then(|| GatewayPayload {
-            plane_url: "https://plane.example.com".parse().unwrap(),
-            allow: vec![AllowRule { host: "10.20.0.0/24".into(), ports: vec![6443] }],
-        }),
-        ..desired(wanted)
-    }
-}
-
-pub(crate) fn render(desired: Desired, role: Role, names: &[String]) -> Case {
-    let name = "node01".parse().unwrap();
-    let pool = if matches!(role, Role::Agent(_)) { &desired.spec.workers[0] } else { &desired.spec.control_plane };
-    let node = Node {
-        system_id: "4y3hb3",
-        name: &name,
-        fqdn: "node01.maas",
-        zone: "zone-a",
-        architecture: "amd64/generic",
-        address: Some("10.20.0.77".parse().unwrap()),
-        pool,
-    };
-    let token = SecretString::from("enrolment-secret");
-    let config = Kubeadm.cloud_config(&desired, &node, &role, names, Some(&token)).unwrap();
-    let name = format!("{:?} {role:?} {names:?}", desired.kind);
-    Case { name, desired, role, config }
-}
 
 /// Every kind and role.
 fn all() -> Vec<Case> {
     let server = "10.20.0.10".parse().unwrap();
     let shared = ["10.20.0.200".to_owned(), "prod-0123.maas".to_owned()];
     let mut all = Vec::new();
-    for kind in [Kind::Gateway, Kind::Tenant] {
+    for kind in [ClusterKind::Gateway, ClusterKind::Tenant] {
         for role in [Role::FirstServer, Role::Server(server), Role::Agent(server)] {
             for names in [&[][..], &shared] {
-                all.push(render(cluster(release(), kind), role.clone(), names));
+                all.push(render(cluster(kind), role.clone(), names));
             }
         }
     }
@@ -87,8 +27,8 @@ fn all() -> Vec<Case> {
 }
 
 /// The lines of a key that are nobody else's, and every token.
-fn secrets(desired: &Desired) -> Vec<String> {
-    let materials = &desired.materials;
+fn secrets(configuration: &NodeConfiguration) -> Vec<String> {
+    let materials = &configuration.materials;
     let authorities = [
         &materials.server_ca,
         &materials.client_ca,
@@ -116,7 +56,7 @@ fn secrets(desired: &Desired) -> Vec<String> {
 #[test]
 fn no_secret_is_where_everybody_reads() {
     for case in all() {
-        for secret in secrets(&case.desired) {
+        for secret in secrets(&case.configuration) {
             for file in case.config.files.iter().filter(|file| file.mode == Mode::Public) {
                 assert!(!file.content.contains(&secret), "{}: a secret is in {}", case.name, file.path);
             }
@@ -132,7 +72,7 @@ fn an_agent_is_handed_no_key_of_an_authority() {
         for file in &case.config.files {
             assert!(!file.content.contains("PRIVATE KEY"), "{}: {}", case.name, file.path);
         }
-        let server = case.desired.materials.server_token.expose_secret();
+        let server = case.configuration.materials.server_token.expose_secret();
         assert!(!case.config.render().contains(server), "{}", case.name);
     }
 }
@@ -214,7 +154,7 @@ fn downloads_are_checked_before_they_are_used() {
             assert!(line.contains("--cacert /etc/ferrogate/plane-ca.pem"), "{line}");
             let mut arguments = line.split_whitespace().rev();
             let (address, cached) = (arguments.next().unwrap(), arguments.next().unwrap());
-            assert!(address.starts_with(case.desired.artifacts_url.as_str()), "{line}");
+            assert!(address.starts_with(case.configuration.artifacts_url.as_str()), "{line}");
             let name = cached.rsplit('/').next().unwrap();
             let sums = case.file(&format!("/etc/ferrogate/{name}.sha256"));
             assert_eq!(sums, format!("{}  {cached}\n", "0".repeat(64)));
@@ -240,13 +180,13 @@ fn a_node_says_whose_it_is_and_a_first_server_how_it_is_called() {
             assert!(everything.contains("name: ferrogate:admins"), "{}: the plane's roles", case.name);
         }
         let gateway = everything.contains("enrolment-secret");
-        assert_eq!(gateway, case.desired.kind == Kind::Gateway, "{}", case.name);
+        assert_eq!(gateway, case.configuration.kind == ClusterKind::Gateway, "{}", case.name);
     }
 }
 
 #[test]
 fn what_cannot_be_rendered_is_named() {
-    let desired = cluster(release(), Kind::Gateway);
+    let configuration = cluster(ClusterKind::Gateway);
     let name = "node06".parse().unwrap();
     let node = Node {
         system_id: "4y3hf7",
@@ -255,27 +195,27 @@ fn what_cannot_be_rendered_is_named() {
         zone: "default",
         architecture: "arm64/generic",
         address: None,
-        pool: &desired.spec.control_plane,
+        pool: &configuration.spec.control_plane,
     };
-    let error = Kubeadm.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap_err();
+    let error = Kubeadm.cloud_config(&configuration, &node, &Role::FirstServer, &[], None).unwrap_err();
     assert_eq!(
         error.to_string(),
         "release 0.1.0 has nothing for node06.maas's architecture `arm64/generic`; it has amd64"
     );
-    assert!(matches!(error, RenderError::Architecture { .. }), "{error}");
+    assert!(matches!(error, SetupError::Architecture { .. }), "{error}");
     let node = Node { architecture: "amd64/generic", ..node };
-    let error = Kubeadm.cloud_config(&desired, &node, &Role::FirstServer, &[], None).unwrap_err();
-    assert!(matches!(error, RenderError::Gateway { what: "enrolment token", .. }), "{error}");
-    let mut outside = cluster(release(), Kind::Tenant);
+    let error = Kubeadm.cloud_config(&configuration, &node, &Role::FirstServer, &[], None).unwrap_err();
+    assert!(matches!(error, SetupError::Gateway { what: "enrolment token", .. }), "{error}");
+    let mut outside = cluster(ClusterKind::Tenant);
     outside.release.architectures[0].kubeadm.path = "https://elsewhere.example/bundle".into();
     let error = Kubeadm.cloud_config(&outside, &node, &Role::FirstServer, &[], None).unwrap_err();
-    assert!(matches!(error, RenderError::Address { .. }), "{error}");
+    assert!(matches!(error, SetupError::Address { .. }), "{error}");
 }
 
 #[test]
 fn what_may_not_be_a_labels_value_or_key_is_left_to_the_api() {
-    let mut desired = cluster(release(), Kind::Tenant);
-    desired.spec.workers[0].labels = [("tier", "front"), ("node-role.kubernetes.io/db", "true")]
+    let mut configuration = cluster(ClusterKind::Tenant);
+    configuration.spec.workers[0].labels = [("tier", "front"), ("node-role.kubernetes.io/db", "true")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
     let name = "node01".parse().unwrap();
@@ -286,10 +226,10 @@ fn what_may_not_be_a_labels_value_or_key_is_left_to_the_api() {
         zone: "zone a",
         architecture: "amd64",
         address: None,
-        pool: &desired.spec.workers[0],
+        pool: &configuration.spec.workers[0],
     };
     let role = Role::Agent("10.20.0.10".parse().unwrap());
-    let config = Kubeadm.cloud_config(&desired, &node, &role, &[], None).unwrap();
+    let config = Kubeadm.cloud_config(&configuration, &node, &role, &[], None).unwrap();
     let file = config.files.iter().find(|file| file.path.ends_with("/kubeadm.yaml")).unwrap();
     assert!(file.content.contains("ferrogate.io/pool=work,tier=front"), "{}", file.content);
     assert!(!file.content.contains("topology") && !file.content.contains("node-role"), "{}", file.content);
@@ -297,9 +237,9 @@ fn what_may_not_be_a_labels_value_or_key_is_left_to_the_api() {
 
 #[test]
 fn people_and_time_servers_are_those_of_the_specification() {
-    let mut desired = cluster(release(), Kind::Tenant);
-    desired.spec.ntp_servers = vec!["ntp.example.com".to_owned()];
-    let case = render(desired, Role::FirstServer, &[]);
+    let mut configuration = cluster(ClusterKind::Tenant);
+    configuration.spec.ntp_servers = vec!["ntp.example.com".to_owned()];
+    let case = render(configuration, Role::FirstServer, &[]);
     let read: serde_json::Value = serde_saphyr::from_str(&case.config.render()).unwrap();
     assert_eq!(read["ssh_authorized_keys"], json!(["ssh-ed25519 AAAAC3 alice@example.com"]));
     assert_eq!(read["ntp"], json!({"enabled": true, "servers": ["ntp.example.com"]}));

@@ -1,26 +1,26 @@
 //! What every node is handed, whatever its role.
 
-use super::{
-    MACHINE_LABEL, Node, POOL_LABEL, RenderError, Role,
-    artifacts::{NODE_UNIT, PLANE_CA, PROXY_ENV},
-};
 use crate::{
-    cloud_config::{CloudConfig, Mode},
-    desired::Desired,
+    artifacts::{NODE_UNIT, PLANE_CA, PROXY_ENV},
     units::environment_line,
+};
+use ferrogate_join::{
+    Node, NodeConfiguration, Role, SetupError,
+    cloud_config::{CloudConfig, Mode},
+    names::{MACHINE_LABEL, POOL_LABEL},
 };
 use ferrogate_model::release::Architecture;
 use secrecy::ExposeSecret;
 
 /// People's keys, the time, the proxies, the CA of the downloads, and the start of the unit that does the rest.
-pub(super) fn begin(desired: &Desired, role: &Role) -> CloudConfig {
+pub(crate) fn begin(configuration: &NodeConfiguration, role: &Role) -> CloudConfig {
     let mut config = CloudConfig {
-        ssh_keys: desired.spec.ssh_keys.clone(),
-        ntp_servers: desired.spec.ntp_servers.clone(),
+        ssh_keys: configuration.spec.ssh_keys.clone(),
+        ntp_servers: configuration.spec.ntp_servers.clone(),
         ..CloudConfig::default()
     };
-    config.file(PROXY_ENV, Mode::Private, proxy_environment(desired, role));
-    if let Some(ca) = &desired.plane_ca_pem {
+    config.file(PROXY_ENV, Mode::Private, proxy_environment(configuration, role));
+    if let Some(ca) = &configuration.plane_ca_pem {
         config.file(PLANE_CA, Mode::Public, format!("{}\n", ca.trim_end()));
     }
     config.commands = [
@@ -36,22 +36,25 @@ pub(super) fn begin(desired: &Desired, role: &Role) -> CloudConfig {
     config
 }
 
-pub(super) fn architecture<'a>(desired: &'a Desired, node: &Node<'_>) -> Result<&'a Architecture, RenderError> {
-    desired.release.for_architecture(node.architecture).ok_or_else(|| RenderError::Architecture {
-        release: desired.release.version.clone(),
+pub(crate) fn architecture<'a>(
+    configuration: &'a NodeConfiguration,
+    node: &Node<'_>,
+) -> Result<&'a Architecture, SetupError> {
+    configuration.release.for_architecture(node.architecture).ok_or_else(|| SetupError::Architecture {
+        release: configuration.release.version.clone(),
         machine: node.fqdn.to_owned(),
         architecture: node.architecture.to_owned(),
-        supported: desired.release.architectures.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", "),
+        supported: configuration.release.architectures.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", "),
     })
 }
 
 /// Programs disagree on the spelling of these variables, so both are set.
-fn proxy_environment(desired: &Desired, role: &Role) -> String {
-    let proxy = &desired.proxy;
+fn proxy_environment(configuration: &NodeConfiguration, role: &Role) -> String {
+    let proxy = &configuration.proxy;
     if proxy.is_empty() {
         return "# no proxy\n".to_owned();
     }
-    let mut no_proxy = proxy.no_proxy.completed(desired.spec.pod_cidr, desired.spec.service_cidr, &[], "");
+    let mut no_proxy = proxy.no_proxy.completed(configuration.spec.pod_cidr, configuration.spec.service_cidr, &[], "");
     if let Role::Server(address) | Role::Agent(address) = role {
         no_proxy.add([address.to_string()]);
     }
@@ -69,7 +72,7 @@ fn proxy_environment(desired: &Desired, role: &Role) -> String {
 }
 
 /// The labels a node may give to itself. Kubernetes lets it set only some of its own; the others are set over the API.
-pub(super) fn labels(node: &Node<'_>) -> Vec<String> {
+pub(crate) fn labels(node: &Node<'_>) -> Vec<String> {
     let mut labels = vec![format!("{MACHINE_LABEL}={}", node.system_id), format!("{POOL_LABEL}={}", node.pool.name)];
     if is_label_value(node.zone) {
         labels.push(format!("topology.kubernetes.io/zone={}", node.zone));

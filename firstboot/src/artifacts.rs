@@ -1,36 +1,36 @@
 //! The unit that fetches and checks what a node needs, and then starts Kubernetes.
 
-use super::RenderError;
-use crate::{
+use crate::units::Unit;
+use ferrogate_join::{
+    SetupError,
     cloud_config::{CloudConfig, Mode},
-    units::Unit,
 };
 use ferrogate_model::release::Artifact;
 use url::Url;
 
 /// Name of the unit.
-pub(super) const NODE_UNIT: &str = "ferrogate-node.service";
+pub(crate) const NODE_UNIT: &str = "ferrogate-node.service";
 /// The CA behind the downloads.
-pub(super) const PLANE_CA: &str = "/etc/ferrogate/plane-ca.pem";
+pub(crate) const PLANE_CA: &str = "/etc/ferrogate/plane-ca.pem";
 /// The proxies, for every unit of ours.
-pub(super) const PROXY_ENV: &str = "/etc/ferrogate/proxy.env";
+pub(crate) const PROXY_ENV: &str = "/etc/ferrogate/proxy.env";
 /// Where downloads stand until they are checked.
 const CACHE: &str = "/var/cache/ferrogate";
 /// Exists once everything is installed, so that a reboot needs no download.
 const DONE: &str = "/var/lib/ferrogate-node/installed";
 
 /// A file to fetch.
-pub(super) struct Fetch<'a> {
+pub(crate) struct Fetch<'a> {
     /// What to fetch.
-    pub(super) artifact: &'a Artifact,
+    pub(crate) artifact: &'a Artifact,
     /// Its name in the cache.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// What becomes of it after the check.
-    pub(super) place: Place,
+    pub(crate) place: Place,
 }
 
 /// What becomes of a file that was fetched.
-pub(super) enum Place {
+pub(crate) enum Place {
     /// It is installed.
     Install {
         /// Where.
@@ -47,21 +47,21 @@ pub(super) enum Place {
 
 /// What is done after everything was installed, line by line. A first argument that begins with `-` may fail.
 #[derive(Default)]
-pub(super) struct Steps {
+pub(crate) struct Steps {
     /// Done again after a power cut, until all of it has succeeded once.
-    pub(super) prepare: &'static [&'static [&'static str]],
+    pub(crate) prepare: &'static [&'static [&'static str]],
     /// Done once; what it starts must start by itself at the next boot.
-    pub(super) start: &'static [&'static [&'static str]],
+    pub(crate) start: &'static [&'static [&'static str]],
 }
 
 /// Adds the unit and the checksums it needs. Everything is downloaded and checked before anything is installed.
-pub(super) fn add_node_unit(
+pub(crate) fn add_node_unit(
     config: &mut CloudConfig,
     base: &Url,
     own_ca: bool,
     fetches: &[Fetch<'_>],
     steps: &Steps,
-) -> Result<(), RenderError> {
+) -> Result<(), SetupError> {
     let mut unit = Unit::default()
         .section("Unit")
         .set("Description", "Fetch, check and start Kubernetes for Ferrogate")
@@ -119,10 +119,10 @@ pub(super) fn add_node_unit(
 }
 
 /// Has everything that was written on the disk.
-pub(super) const SYNC: [&str; 1] = ["/usr/bin/sync"];
+pub(crate) const SYNC: [&str; 1] = ["/usr/bin/sync"];
 
 /// Makes the empty file that says that something was done.
-pub(super) const fn marker(path: &str) -> [&str; 6] {
+pub(crate) const fn marker(path: &str) -> [&str; 6] {
     ["/usr/bin/install", "-D", "-m", "0644", "/dev/null", path]
 }
 
@@ -145,8 +145,8 @@ const CURL: [&str; 13] = [
     "5",
 ];
 
-fn address(base: &Url, path: &str) -> Result<String, RenderError> {
-    let bad = || RenderError::Address { base: base.to_string(), path: path.to_owned() };
+fn address(base: &Url, path: &str) -> Result<String, SetupError> {
+    let bad = || SetupError::Address { base: base.to_string(), path: path.to_owned() };
     let mut folder = base.clone();
     if !folder.path().ends_with('/') {
         folder.set_path(&format!("{}/", base.path()));

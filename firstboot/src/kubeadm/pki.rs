@@ -1,10 +1,9 @@
 //! The cluster's authorities and keys, where kubeadm finds them and makes none of its own.
 
 use super::{SEED, yaml};
-use crate::{
+use ferrogate_join::{
+    ClusterKind, NodeConfiguration, SetupError,
     cloud_config::{CloudConfig, Mode},
-    desired::{Desired, Kind},
-    distribution::RenderError,
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -13,8 +12,8 @@ use serde_json::json;
 ///
 /// kubeadm has one authority for servers and clients. The API server is told to believe our own client authority beside it,
 /// because what the plane presents is signed by that; nothing else of the cluster believes it.
-pub(super) fn add(config: &mut CloudConfig, desired: &Desired) -> Result<(), RenderError> {
-    let materials = &desired.materials;
+pub(super) fn add(config: &mut CloudConfig, configuration: &NodeConfiguration) -> Result<(), SetupError> {
+    let materials = &configuration.materials;
     for (name, authority) in [
         ("ca", &materials.server_ca),
         ("front-proxy-ca", &materials.request_header_ca),
@@ -27,7 +26,7 @@ pub(super) fn add(config: &mut CloudConfig, desired: &Desired) -> Result<(), Ren
     config.file(&format!("{SEED}/pki/client-ca.crt"), Mode::Public, believed.concat());
     config.file(&format!("{SEED}/pki/sa.key"), Mode::Private, materials.service_account_key.expose_secret());
     config.file(&format!("{SEED}/pki/sa.pub"), Mode::Public, materials.service_account_public_pem()?);
-    if desired.kind == Kind::Tenant {
+    if configuration.kind == ClusterKind::Tenant {
         let key = materials.secrets_encryption_key();
         let encryption = json!({
             "apiVersion": "apiserver.config.k8s.io/v1",

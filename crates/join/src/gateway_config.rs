@@ -1,6 +1,6 @@
-//! The file a gateway node starts from. Cloud-init writes it (rendered by `provision`), `ferrogate-gateway` reads it.
+//! The file a gateway node starts from. Cloud-init writes it (written by `firstboot`), `ferrogate-gateway` reads it.
 
-use crate::Name;
+use ferrogate_model::{Name, allow::AllowRule};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -37,14 +37,4 @@ pub struct GatewayConfig {
     pub no_proxy: String,
     /// What the plane may reach through this gateway; everything else is refused (design: the allow-list lives in the site).
     pub allow: Vec<AllowRule>,
-}
-
-/// One permission of the allow-list: a host or range, and the ports on it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AllowRule {
-    /// A literal address, a range (`10.20.0.0/22`), or an exact host name.
-    pub host: String,
-    /// TCP ports.
-    pub ports: Vec<u16>,
 }

@@ -1,30 +1,30 @@
 //! What a gateway's node is handed beside Kubernetes.
 
-use super::{Node, RenderError, artifacts::PLANE_CA};
-use crate::{
+use crate::artifacts::PLANE_CA;
+use ferrogate_join::{
+    Node, NodeConfiguration, SetupError,
     cloud_config::{CloudConfig, Mode},
-    desired::Desired,
+    gateway_config::{GATEWAY_CONFIG_PATH, GATEWAY_STATE_DIR, GatewayConfig},
 };
-use ferrogate_model::gateway_config::{GATEWAY_CONFIG_PATH, GATEWAY_STATE_DIR, GatewayConfig};
 use secrecy::{ExposeSecret, SecretString};
 
 const ENROLMENT_TOKEN: &str = "/etc/ferrogate/enrolment-token";
 
 /// Adds the gateway's configuration and its one-time token.
-pub(super) fn add(
+pub(crate) fn add(
     config: &mut CloudConfig,
-    desired: &Desired,
+    configuration: &NodeConfiguration,
     node: &Node<'_>,
     enrolment: Option<&SecretString>,
-) -> Result<(), RenderError> {
-    let missing = |what| RenderError::Gateway { machine: node.fqdn.to_owned(), what };
-    let payload = desired.gateway.as_ref().ok_or_else(|| missing("plane address"))?;
+) -> Result<(), SetupError> {
+    let missing = |what| SetupError::Gateway { machine: node.fqdn.to_owned(), what };
+    let payload = configuration.gateway.as_ref().ok_or_else(|| missing("plane address"))?;
     let token = enrolment.ok_or_else(|| missing("enrolment token"))?;
-    let proxy = &desired.proxy;
-    let no_proxy = proxy.no_proxy.completed(desired.spec.pod_cidr, desired.spec.service_cidr, &[], "");
+    let proxy = &configuration.proxy;
+    let no_proxy = proxy.no_proxy.completed(configuration.spec.pod_cidr, configuration.spec.service_cidr, &[], "");
     let gateway = GatewayConfig {
         plane_url: payload.plane_url.clone(),
-        plane_ca_file: desired.plane_ca_pem.as_ref().map(|_| PLANE_CA.into()),
+        plane_ca_file: configuration.plane_ca_pem.as_ref().map(|_| PLANE_CA.into()),
         node_name: node.name.clone(),
         state_dir: GATEWAY_STATE_DIR.into(),
         enrolment_token_file: ENROLMENT_TOKEN.into(),

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 
 /// One `[Section]` of a unit file, its settings in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unit {
+pub(crate) struct Unit {
     text: String,
 }
 
 impl Unit {
     /// Begins a section.
     #[must_use]
-    pub fn section(mut self, name: &str) -> Self {
+    pub(crate) fn section(mut self, name: &str) -> Self {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
@@ -21,21 +21,21 @@ impl Unit {
 
     /// Adds a setting.
     #[must_use]
-    pub fn set(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
         writeln!(self.text, "{key}={value}").expect("a string takes everything");
         self
     }
 
     /// Adds a command line, each argument quoted as systemd wants it.
     #[must_use]
-    pub fn exec<T: AsRef<str>>(self, arguments: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn exec<T: AsRef<str>>(self, arguments: impl IntoIterator<Item = T>) -> Self {
         let line = arguments.into_iter().map(|argument| quoted(argument.as_ref())).collect::<Vec<_>>().join(" ");
         self.set("ExecStart", &line)
     }
 
     /// The file's text.
     #[must_use]
-    pub fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         self.text
     }
 }
@@ -52,7 +52,7 @@ fn quoted(argument: &str) -> String {
 
 /// One line of an environment file. Values that systemd would read differently are quoted.
 #[must_use]
-pub fn environment_line(key: &str, value: &str) -> String {
+pub(crate) fn environment_line(key: &str, value: &str) -> String {
     let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.,:/@%+=~*[]".contains(c));
     if plain {
         return format!("{key}={value}\n");

@@ -1,9 +1,10 @@
 //! The address that several servers share: kube-vip beside each API server, of which one at a time answers for it.
 
 use super::{KUBERNETES, SEED, yaml};
-use crate::{
+use ferrogate_join::{
+    Role,
     cloud_config::{CloudConfig, Mode},
-    distribution::{API_PORT, Role},
+    names::API_PORT,
 };
 use ferrogate_model::release::KubeadmImages;
 use serde_json::json;

@@ -1,59 +1,16 @@
-//! How a machine becomes a member of a cluster of upstream Kubernetes, by kubeadm.
+//! How the engine has machines made into nodes without knowing how that is done.
 
-mod artifacts;
-mod base;
-mod gateway;
-mod kubeadm;
-
-pub use kubeadm::Kubeadm;
-
-use crate::{cloud_config::CloudConfig, desired::Desired};
-use ferrogate_model::{Explain, Fault, Name, Retry, cluster::PoolSpec, release::Release};
+use crate::{
+    configuration::NodeConfiguration,
+    materials::MaterialsError,
+    node::{Node, Role},
+};
+use ferrogate_model::{Explain, Fault, Retry, release::Release};
 use secrecy::SecretString;
-use std::net::IpAddr;
-
-/// Label on every node of ours that names its machine in MAAS. Nodes without it are not ours to remove.
-pub const MACHINE_LABEL: &str = "ferrogate.io/machine";
-/// Label on every node of ours that names its pool.
-pub const POOL_LABEL: &str = "ferrogate.io/pool";
-/// A name that every API server's certificate has, whatever the address it is reached at.
-pub const API_SERVER_NAME: &str = "kubernetes";
-/// TCP port of the Kubernetes API.
-pub const API_PORT: u16 = 6443;
-
-/// What is known of a machine before it is installed.
-#[derive(Clone, Debug)]
-pub struct Node<'a> {
-    /// MAAS's id of it.
-    pub system_id: &'a str,
-    /// Its name in Kubernetes.
-    pub name: &'a Name,
-    /// Its full name in DNS.
-    pub fqdn: &'a str,
-    /// Its availability zone.
-    pub zone: &'a str,
-    /// Its architecture as MAAS writes it, such as `amd64/generic`.
-    pub architecture: &'a str,
-    /// Its address, where MAAS gives it a fixed one; otherwise the node finds its own by its default route.
-    pub address: Option<IpAddr>,
-    /// The pool it belongs to.
-    pub pool: &'a PoolSpec,
-}
-
-/// What a machine is in its cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The server that starts the cluster.
-    FirstServer,
-    /// A further server, and the address of one that it joins.
-    Server(IpAddr),
-    /// An agent, and the address of the server that it joins.
-    Agent(IpAddr),
-}
 
 /// User-data that cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum RenderError {
+pub enum SetupError {
     /// The release has no files for the machine's processor.
     #[error("release {release} has nothing for {machine}'s architecture `{architecture}`; it has {supported}")]
     Architecture {
@@ -68,7 +25,7 @@ pub enum RenderError {
     },
     /// The stored secrets of the cluster cannot be used.
     #[error(transparent)]
-    Materials(#[from] crate::materials::MaterialsError),
+    Materials(#[from] MaterialsError),
     /// A gateway was asked for without what a gateway needs.
     #[error("the gateway node {machine} has no {what}")]
     Gateway {
@@ -100,7 +57,7 @@ pub enum RenderError {
     Config(#[from] toml::ser::Error),
 }
 
-impl Explain for RenderError {
+impl Explain for SetupError {
     fn code(&self) -> &'static str {
         match self {
             Self::Architecture { .. } => "architecture_not_in_release",
@@ -147,22 +104,22 @@ pub struct EtcdTool {
     pub key: String,
 }
 
-/// Turns a role into what cloud-init does on the machine.
-pub trait Distribution: Send + Sync {
-    /// What the machine is handed at its deployment. `names` are further names and addresses for the API's certificate;
+/// Makes user-data, and knows what it leads to.
+pub trait NodeSetup: Send + Sync {
+    /// What a machine is handed at its deployment. `names` are further names and addresses for the API's certificate;
     /// `enrolment` is the one-time token of a gateway node.
     ///
     /// # Errors
-    /// [`RenderError`] names what is missing.
-    fn cloud_config(
+    /// [`SetupError`] names what is missing.
+    fn user_data(
         &self,
-        desired: &Desired,
+        configuration: &NodeConfiguration,
         node: &Node<'_>,
         role: &Role,
         names: &[String],
         enrolment: Option<&SecretString>,
-    ) -> Result<CloudConfig, RenderError>;
+    ) -> Result<SecretString, SetupError>;
 
     /// How a server that leaves is taken out of etcd, which removing its node does not do.
-    fn etcd(&self, release: &Release) -> EtcdTool;
+    fn etcd_tool(&self, release: &Release) -> EtcdTool;
 }

@@ -1,6 +1,6 @@
 //! What the cluster itself is handed when it starts: rights for the plane's roles, and the gateway.
 
-use ferrogate_model::gateway_config::GATEWAY_ADMIN_PORT;
+use ferrogate_join::gateway_config::GATEWAY_ADMIN_PORT;
 
 /// Namespace of everything of ours.
 pub const NAMESPACE: &str = "ferrogate-system";

@@ -11,12 +11,12 @@
 
 use super::{IMAGES, KUBERNETES, MANIFESTS, SEED, SOCKET, configuration::CONFIG, virtual_address::LESS_RIGHTS};
 use crate::{
-    cloud_config::{CloudConfig, Mode},
-    distribution::{
-        Role,
-        artifacts::{PROXY_ENV, SYNC, Steps, marker},
-    },
+    artifacts::{PROXY_ENV, SYNC, Steps, marker},
     units::Unit,
+};
+use ferrogate_join::{
+    Role,
+    cloud_config::{CloudConfig, Mode},
 };
 use ferrogate_model::release::KubeadmImages;
 
