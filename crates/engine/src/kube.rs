@@ -77,23 +77,6 @@ impl Client {
         Ok(Self { http, members: options.members, limits })
     }
 
-    /// The server's version, such as `v1.36.4`.
-    ///
-    /// # Errors
-    /// [`KubeError`].
-    pub async fn version(&self) -> Result<String, KubeError> {
-        let version: objects::Version = self.get("/version").await?;
-        Ok(version.git_version)
-    }
-
-    /// Whether a server says it is ready to serve.
-    ///
-    /// # Errors
-    /// [`KubeError`]; [`KubeError::Status`] where it answers that it is not.
-    pub async fn readyz(&self) -> Result<(), KubeError> {
-        self.request(Method::GET, "/readyz", None).await.map(|_| ())
-    }
-
     /// Every node.
     ///
     /// # Errors
@@ -113,15 +96,6 @@ impl Client {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// The names of all namespaces.
-    ///
-    /// # Errors
-    /// [`KubeError`].
-    pub async fn namespaces(&self) -> Result<Vec<String>, KubeError> {
-        let list: objects::List<objects::Named> = self.get("/api/v1/namespaces").await?;
-        Ok(list.items.into_iter().map(|item| item.metadata.name).collect())
     }
 
     /// The pods that are bound to a node.

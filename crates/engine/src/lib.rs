@@ -23,6 +23,7 @@ pub mod ownership;
 pub mod pass;
 mod plan;
 pub mod preflight;
+mod run;
 
 pub use desired::Desired;
 pub use engine::Engine;

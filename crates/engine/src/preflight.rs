@@ -3,9 +3,10 @@
 
 mod machines;
 mod network;
+mod place;
 mod site;
 
-pub use site::Place;
+pub use place::Place;
 
 use async_trait::async_trait;
 use ferrogate_maas::Client;

@@ -10,17 +10,6 @@ pub(super) struct List<T> {
     pub(super) items: Vec<T>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Version {
-    pub(super) git_version: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Named {
-    pub(super) metadata: Metadata,
-}
-
 /// What every object has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -1,6 +1,6 @@
 //! Are there enough machines, and which would be taken?
 
-use super::{Check, GATEWAY_GOOD_DISK_GIB, site::Place};
+use super::{Check, GATEWAY_GOOD_DISK_GIB, place::Place};
 use crate::{
     mark, observe,
     observed::Machine,

@@ -3,7 +3,7 @@
 use super::{
     Check, Resolver,
     machines::{Chosen, hint},
-    site::Place,
+    place::Place,
 };
 use ferrogate_maas::{MachineFilter, types::Subnet};
 use ferrogate_model::{address, fault};

@@ -3,9 +3,10 @@
 use super::{
     Check, PlaneProbe, Status,
     machines::{Chosen, hint},
+    place::Place,
 };
-use ferrogate_maas::{Allocate, Client, MaasError, MaasFailure};
-use ferrogate_model::{ClusterId, Timestamp, cluster::ClusterSpec, fault, release::Release};
+use ferrogate_maas::{Allocate, MaasError, MaasFailure};
+use ferrogate_model::{Timestamp, fault};
 use std::collections::BTreeSet;
 
 pub(super) const IMAGE: &str = "Operating system image";
@@ -14,19 +15,6 @@ pub(super) const IMAGE: &str = "Operating system image";
 const SKEW_WARN_SECONDS: i64 = 30;
 /// Fail from here on.
 const SKEW_FAIL_SECONDS: i64 = 240;
-
-/// What is to be placed, and where.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// The site's MAAS.
-    pub maas: &'a Client,
-    /// The cluster.
-    pub spec: &'a ClusterSpec,
-    /// What will be installed.
-    pub release: &'a Release,
-    /// The cluster's id, where machines may have been taken for it already.
-    pub cluster: Option<ClusterId>,
-}
 
 /// Whether the key is valid and may take machines.
 pub(super) async fn api_key(place: &Place<'_>) -> Check {
