@@ -17,7 +17,7 @@ use crate::{
 };
 use etcd::Removal;
 use ferrogate_maas::{MaasError, MaasFailure, ReserveIp};
-use ferrogate_model::{Explain, Retry, SystemId, Timestamp, cluster::CONTROL_PLANE_POOL, fault, state::Severity};
+use ferrogate_model::{Explain, Name, Retry, SystemId, Timestamp, cluster::CONTROL_PLANE_POOL, fault, state::Severity};
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub(crate) struct Report {
     pub(crate) waits: Vec<Wait>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) events: Vec<Event>,
+    /// Pools for which MAAS had no machine.
+    pub(crate) none_free: Vec<Name>,
 }
 
 impl Report {
@@ -42,6 +44,7 @@ impl Report {
         self.waits.extend(other.waits);
         self.blocks.extend(other.blocks);
         self.events.extend(other.events);
+        self.none_free.extend(other.none_free);
     }
 
     fn wait(now: Timestamp, reason: String) -> Self {

@@ -3,7 +3,7 @@
 
 use crate::{pass::MachineView, plan::words::elapsed};
 use async_trait::async_trait;
-use ferrogate_model::{SystemId, Timestamp, state::MachineState};
+use ferrogate_model::{Name, SystemId, Timestamp, state::MachineState};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -23,6 +23,8 @@ pub struct Memory {
     pub looked: Option<Timestamp>,
     /// Members whose node is not ready, or was not until a short while ago.
     pub repairs: BTreeMap<SystemId, Repair>,
+    /// Pools for which MAAS had no machine, and since when.
+    pub none_free: BTreeMap<Name, Timestamp>,
     /// What was in the way at the last pass, so that it is told once.
     pub blocked_by: Vec<String>,
     /// The machines as they were last shown, for when MAAS cannot be asked.
@@ -117,6 +119,13 @@ impl Memory {
         for repair in self.repairs.values_mut() {
             repair.since = later(repair.since);
         }
+    }
+
+    /// Notes down for which pools MAAS has no machine now; since when is kept.
+    pub(crate) fn note_none_free(&mut self, pools: &[Name], now: Timestamp) {
+        let before = std::mem::take(&mut self.none_free);
+        let since = |pool: &Name| before.get(pool).copied().unwrap_or(now);
+        self.none_free = pools.iter().map(|pool| (pool.clone(), since(pool))).collect();
     }
 
     /// Forgets cool-downs that are over.

@@ -2,6 +2,7 @@
 
 mod absent;
 pub(crate) mod fit;
+mod leave;
 mod ledger;
 mod members;
 mod nodes;

@@ -6,6 +6,7 @@ mod network;
 mod place;
 mod site;
 
+pub use machines::{Chosen, How};
 pub use place::Place;
 
 use async_trait::async_trait;
@@ -108,11 +109,21 @@ pub async fn gateway(input: Gateway<'_>) -> Vec<Check> {
     checks
 }
 
-/// The checks for a cluster, as the plane makes them through a gateway. Nothing is changed by them.
-pub async fn cluster(place: Place<'_>) -> Vec<Check> {
+/// What the checks for a cluster found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Every check.
+    pub checks: Vec<Check>,
+    /// The machines that the cluster has and would take: the choice that the checks were made with.
+    pub machines: Vec<Chosen>,
+}
+
+/// The checks for a cluster, as the plane makes them through a gateway. Nothing is changed by them. That the specification
+/// agrees with itself ([`ClusterSpec::problems`]) is the caller's to know.
+pub async fn cluster(place: Place<'_>) -> Found {
     let mut checks = vec![site::specification(&place), site::api_key(&place).await];
     if checks[1].status == Status::Fail {
-        return checks;
+        return Found { checks, machines: Vec::new() };
     }
     let places = site::placement(&place).await;
     let placed = places.status != Status::Fail;
@@ -128,7 +139,7 @@ pub async fn cluster(place: Place<'_>) -> Vec<Check> {
     checks.push(network::addresses(&place, &chosen).await);
     checks.push(network::ranges(&place, &chosen));
     checks.push(site::image(&place, &chosen).await);
-    checks
+    Found { checks, machines: chosen }
 }
 
 /// Sets the least that a gateway's machines must have, where the specification asks for less.

@@ -72,6 +72,7 @@ fn cannot_look(error: &MaasError, memory: &mut Memory) -> Pass {
 }
 
 fn conclude(plan: Plan, report: act::Report, memory: &mut Memory, now: Timestamp) -> Pass {
+    memory.note_none_free(&report.none_free, now);
     let waits: Vec<Wait> = report.waits.into_iter().chain(plan.waits).collect();
     let blocks: Vec<Block> = report.blocks.into_iter().chain(plan.blocks).collect();
     let mut events = plan.events;

@@ -244,7 +244,7 @@ pub(crate) async fn properties(context: &Context, who: &Principal, account: &str
 }
 
 /// Machines that could be taken now.
-pub(crate) async fn ready_machines(client: &Client) -> Outcome<Vec<Machine>> {
+async fn ready_machines(client: &Client) -> Outcome<Vec<Machine>> {
     let filter = ferrogate_maas::MachineFilter { status: Some("ready".into()), ..Default::default() };
     let machines = client.machines(&filter).await.map_err(|error| maas::failed(&error))?;
     Ok(machines.into_iter().filter(|machine| machine.status == MachineStatus::Ready && !machine.locked).collect())

@@ -12,7 +12,7 @@ use ferrogate_api::{
 };
 use ferrogate_model::{
     ClusterId, Name, Timestamp,
-    cluster::ClusterSpec,
+    cluster::{ClusterSpec, PoolSpec},
     state::{ClusterState, MachineState, OperationState, Severity},
 };
 use ferrogate_store::{
@@ -168,11 +168,12 @@ pub(crate) async fn update(
     }
     wire::no_problems(&request.spec)?;
     unchangeable(&cluster.spec, &request.spec)?;
-    let grows = request.spec.machine_count() > cluster.spec.machine_count();
-    if grows {
+    let mut to_know = String::new();
+    if needs_machines(&cluster.spec, &request.spec) {
         let account = account_of(context, &cluster).await?;
         let plan = plan::make(context, &account, &request.spec, &cluster.release, Some(cluster.id)).await?;
         plan::must_hold(&plan)?;
+        to_know = plan::to_know(&plan);
     }
     let now = context.now();
     let mut tx = context.store.begin().await?;
@@ -180,8 +181,19 @@ pub(crate) async fn update(
     cluster.generation += 1;
     cluster.updated = now;
     cluster.spec = request.spec;
-    let message = format!("{} asked for {} machines", who.email, cluster.spec.machine_count());
+    let message = format!("{} asked for {} machines{to_know}", who.email, cluster.spec.machine_count());
     accepted(context, who, tx, cluster, OperationKind::UpdateCluster, "ChangeRequested", message).await
+}
+
+/// Whether a change may need machines that the cluster does not have: a new pool, a larger one, or one that asks for other
+/// machines than before. Fewer machines of the same pools need none, whatever the site looks like now.
+fn needs_machines(old: &ClusterSpec, new: &ClusterSpec) -> bool {
+    new.pools().any(|pool| {
+        let Some(before) = old.pools().find(|before| before.name == pool.name) else { return true };
+        pool.count > before.count
+            || PoolSpec { count: 0, labels: pool.labels.clone(), taints: pool.taints.clone(), ..before.clone() }
+                != PoolSpec { count: 0, ..pool.clone() }
+    })
 }
 
 /// What a running cluster cannot become: it would be another cluster.

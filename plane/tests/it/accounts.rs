@@ -195,4 +195,12 @@ async fn a_change_is_refused_when_it_is_impossible_or_somebody_was_faster() {
     let body = json!({"spec": spec, "if_generation": 1});
     let accepted: ClusterAccepted = plane.patch("/clusters/web").token(admin).json(body).await.read(202);
     assert_eq!((accepted.cluster.generation, accepted.cluster.desired_machines), (2, 2));
+    // As many machines as before, but of a pool that this site cannot build: nothing is begun.
+    for pool in [json!({"name": "fresh", "min_cpu": 512}), json!({"name": "fresh", "zones": ["nowhere"]})] {
+        let mut swapped = spec.clone();
+        swapped["workers"][0].as_object_mut().unwrap().extend(pool.as_object().unwrap().clone());
+        let refused = plane.patch("/clusters/web").token(admin).json(json!({"spec": swapped})).await;
+        let problem = refused.problem(422, "preflight_failed");
+        assert!(problem.errors.iter().any(|item| ["machines", "placement"].contains(&item.at.as_str())), "{problem:?}");
+    }
 }

@@ -126,7 +126,7 @@ fn none_left(hands: &Hands<'_>, spec: &PoolSpec, error: Option<&MaasError>) -> R
     let hint = error
         .and_then(Explain::hint)
         .unwrap_or_else(|| format!("add or free a machine in resource pool `{}`, or ask for less", spec.resource_pool));
-    Report::block(cause, Some(hint))
+    Report { none_free: vec![spec.name.clone()], ..Report::block(cause, Some(hint)) }
 }
 
 fn wanted_in_words(spec: &PoolSpec) -> String {

@@ -50,6 +50,100 @@ fn seat(machine: usize, fit: &[Vec<usize>], holder: &mut [Option<usize>], tried:
     false
 }
 
+/// The pool that each machine without a note is adopted by: as many of them as there are places they fit. `missing` is the
+/// pool's number for each machine that is missing.
+pub(crate) fn adopt(
+    machines: &[&Machine],
+    pools: &[&PoolSpec],
+    missing: &[usize],
+    release: &Release,
+) -> Vec<Option<usize>> {
+    let fit: Vec<Vec<usize>> = machines
+        .iter()
+        .map(|machine| {
+            let fits = |pool: usize| fits(pools[pool], machine, release);
+            missing.iter().enumerate().filter(|(_, pool)| fits(**pool)).map(|(place, _)| place).collect()
+        })
+        .collect();
+    matching(&fit, missing.len()).into_iter().map(|place| place.map(|place| missing[place])).collect()
+}
+
+/// For each machine that a pool misses: its zones, those with the fewest machines first, and among equals in the order of
+/// the specification. `there` are the zones of the machines it has.
+pub(crate) fn zones_in_turn(pool: &PoolSpec, there: &[&str]) -> Vec<Vec<String>> {
+    let mut crowd: Vec<(usize, usize, &String)> = pool
+        .zones
+        .iter()
+        .enumerate()
+        .map(|(rank, zone)| (there.iter().filter(|there| *there == zone).count(), rank, zone))
+        .collect();
+    let next = |_| {
+        crowd.sort_unstable();
+        let zones = crowd.iter().map(|(_, _, zone)| (*zone).clone()).collect();
+        if let Some(first) = crowd.first_mut() {
+            first.0 += 1;
+        }
+        zones
+    };
+    (there.len()..pool.count as usize).map(next).collect()
+}
+
+/// Chooses a machine for each place. `wishes[place]` lists the machines that fit it, the best first. As many places as
+/// possible get one; among those choices the first place gets the best, then the second, and so on. Machines from
+/// `last_resort` on are only chosen for what the others cannot fill.
+pub(crate) fn choose(wishes: &[Vec<usize>], machines: usize, last_resort: usize) -> Vec<Option<usize>> {
+    let mut holder: Vec<Option<usize>> = vec![None; machines];
+    for bound in [last_resort, machines] {
+        for place in 0..wishes.len() {
+            if !holder.contains(&Some(place)) {
+                occupy(place, wishes, bound, &mut holder, &mut vec![false; machines]);
+            }
+        }
+        if bound == last_resort {
+            improve(wishes, bound, &mut holder);
+        }
+    }
+    (0..wishes.len()).map(|place| holder.iter().position(|held| *held == Some(place))).collect()
+}
+
+/// Gives a place a machine, if need be by giving others another one.
+fn occupy(place: usize, wishes: &[Vec<usize>], bound: usize, holder: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+    for &machine in wishes[place].iter().filter(|machine| **machine < bound) {
+        if std::mem::replace(&mut tried[machine], true) {
+            continue;
+        }
+        if holder[machine].is_none_or(|other| occupy(other, wishes, bound, holder, tried)) {
+            holder[machine] = Some(place);
+            return true;
+        }
+    }
+    false
+}
+
+/// Gives each place in turn the best machine that leaves as many places filled as before.
+fn improve(wishes: &[Vec<usize>], bound: usize, holder: &mut Vec<Option<usize>>) {
+    let mut fixed = vec![false; holder.len()];
+    for place in 0..wishes.len() {
+        let Some(mut held) = holder.iter().position(|other| *other == Some(place)) else { continue };
+        for &wish in wishes[place].iter().take_while(|wish| **wish != held).filter(|wish| **wish < bound) {
+            if fixed[wish] {
+                continue;
+            }
+            let mut trial = holder.clone();
+            trial[held] = None;
+            let displaced = trial[wish].replace(place);
+            let mut tried = fixed.clone();
+            tried[wish] = true;
+            if displaced.is_none_or(|other| occupy(other, wishes, bound, &mut trial, &mut tried)) {
+                *holder = trial;
+                held = wish;
+                break;
+            }
+        }
+        fixed[held] = true;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +154,46 @@ mod tests {
         assert_eq!(matching(&[vec![0, 1], vec![0]], 2), [Some(1), Some(0)]);
         assert_eq!(matching(&[vec![0], vec![0]], 1), [Some(0), None]);
         assert_eq!(matching(&[], 3), []);
+    }
+
+    #[test]
+    fn a_choice_fills_as_many_places_as_can_be_filled_and_the_first_gets_the_best() {
+        // Both places like machine 0 best; the second fits nothing else.
+        assert_eq!(choose(&[vec![0, 1], vec![0]], 2, 2), [Some(1), Some(0)]);
+        assert_eq!(choose(&[vec![1, 0], vec![0, 1]], 2, 2), [Some(1), Some(0)]);
+        assert_eq!(choose(&[vec![0], vec![0]], 1, 1), [Some(0), None]);
+        // Machine 1 is the last resort, although it is liked better.
+        assert_eq!(choose(&[vec![1, 0]], 2, 1), [Some(0)]);
+        assert_eq!(choose(&[vec![1, 0], vec![0, 1]], 2, 1), [Some(1), Some(0)]);
+    }
+
+    /// Every little world: up to three places, three machines, every way in which they fit, every number of last resorts.
+    #[test]
+    fn in_every_little_world_the_choice_is_as_large_as_the_matching_and_spares_the_last_resort() {
+        for places in 0..=3 {
+            for bits in 0..1_u32 << (places * 3) {
+                let wishes: Vec<Vec<usize>> =
+                    (0..places).map(|p| (0..3).filter(|m| bits >> (p * 3 + m) & 1 == 1).collect()).collect();
+                for last_resort in 0..=3 {
+                    let chosen = choose(&wishes, 3, last_resort);
+                    let mut taken: Vec<usize> = chosen.iter().copied().flatten().collect();
+                    taken.sort_unstable();
+                    assert!(taken.windows(2).all(|pair| pair[0] != pair[1]), "{wishes:?}: {chosen:?}");
+                    let fits = |(place, machine): (usize, &Option<usize>)| {
+                        machine.is_none_or(|machine| wishes[place].contains(&machine))
+                    };
+                    assert!(chosen.iter().enumerate().all(fits), "{wishes:?}: {chosen:?}");
+                    let size = |bound: usize| {
+                        let fit: Vec<Vec<usize>> = (0..bound)
+                            .map(|machine| (0..places).filter(|place| wishes[*place].contains(&machine)).collect())
+                            .collect();
+                        matching(&fit, places).iter().flatten().count()
+                    };
+                    assert_eq!(taken.len(), size(3), "{wishes:?}: {chosen:?}");
+                    let first = taken.iter().filter(|machine| **machine < last_resort).count();
+                    assert_eq!(first, size(last_resort), "{wishes:?} from {last_resort}: {chosen:?}");
+                }
+            }
+        }
     }
 }

@@ -153,17 +153,12 @@ impl<'a> Court<'a> {
                 member.machine.note(mark::POOL).is_none() && member.machine.status == Status::Allocated
             })
             .collect();
-        let fits: Vec<Vec<usize>> = homeless
-            .iter()
-            .map(|&index| {
-                let fits = |pool: usize| fit::fits(self.pools[pool], members[index].machine, &self.desired.release);
-                places.iter().enumerate().filter(|(_, pool)| fits(**pool)).map(|(place, _)| place).collect()
-            })
-            .collect();
-        for (index, place) in homeless.into_iter().zip(fit::matching(&fits, places.len())) {
+        let machines: Vec<&Machine> = homeless.iter().map(|&index| members[index].machine).collect();
+        let adopted = fit::adopt(&machines, &self.pools, &places, &self.desired.release);
+        for (index, pool) in homeless.into_iter().zip(adopted) {
             let member = &mut members[index];
-            if let Some(place) = place {
-                member.pool = Some(places[place]);
+            if pool.is_some() {
+                member.pool = pool;
                 member.unwritten = true;
                 member.verdict = Verdict::Good(Stage::Allocated);
             } else {

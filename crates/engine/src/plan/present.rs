@@ -1,7 +1,7 @@
 //! Building, healing, growing and shrinking.
 
 use super::{
-    Action, Plan, absent,
+    Action, Plan, absent, fit, leave,
     ledger::Ledger,
     members::{Court, Member, Stage, Verdict},
     nodes, repair, words,
@@ -15,14 +15,14 @@ use crate::{
 };
 use ferrogate_join::{Role, names::API_PORT};
 use ferrogate_model::{Timestamp, state::MachineState};
-use std::{cmp::Reverse, collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, now: Timestamp) -> Plan {
     let mut ledger = Ledger::open(observed, memory, limits.blind, now);
     let court = Court { desired, observed, limits, now, pools: desired.spec.pools().collect() };
     let mut members = court.members(&ledger);
     repair::hold_the_majority(&court, &mut members);
-    let victims = victims(&court, &members);
+    let victims = leave::victims(&mut ledger, &court, &members);
     repair::repair(&mut ledger, &court, &mut members, &victims);
     describe_api(&mut ledger, &court, &members);
     for (index, member) in members.iter().enumerate() {
@@ -38,47 +38,6 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limi
     absent::wait_for_the_leaving(&mut ledger, observed, limits, now, false);
     sort_views(&mut ledger.plan, &court);
     ledger.plan
-}
-
-/// The machines that are too many, by number.
-fn victims(court: &Court<'_>, members: &[Member<'_>]) -> Vec<usize> {
-    let mut victims = Vec::new();
-    for (index, member) in members.iter().enumerate() {
-        // Its pool is gone from the specification.
-        if member.pool.is_none() && member.stage().is_some() && member.machine.note(mark::POOL).is_some() {
-            victims.push(index);
-        }
-    }
-    for (pool, spec) in court.pools.iter().enumerate() {
-        let mut counting: Vec<usize> =
-            (0..members.len()).filter(|&i| members[i].pool == Some(pool) && members[i].counts()).collect();
-        let surplus = counting.len().saturating_sub(spec.count as usize);
-        let crowd = |zone: &str| counting.iter().filter(|&&i| members[i].machine.zone == zone).count();
-        let crowds: BTreeMap<String, usize> =
-            counting.iter().map(|&i| (members[i].machine.zone.clone(), crowd(&members[i].machine.zone))).collect();
-        counting.sort_by_key(|&i| {
-            let machine = members[i].machine;
-            (cost_of_losing(&members[i]), Reverse(crowds[&machine.zone]), Reverse(machine.hostname.clone()))
-        });
-        // Servers leave one at a time, and only while the others have the majority in etcd.
-        let at_once = if pool == 0 { surplus.min(1) } else { surplus };
-        let answers = matches!(court.observed.api, Api::Answers(_));
-        let may_leave =
-            |&i: &usize| pool > 0 || !answers || !members[i].has_joined() || repair::may_leave(members, i).is_ok();
-        victims.extend(counting.into_iter().take(at_once).filter(may_leave));
-    }
-    victims
-}
-
-fn cost_of_losing(member: &Member<'_>) -> u8 {
-    match member.stage() {
-        Some(Stage::Allocated) => 0,
-        Some(Stage::Deploying { .. }) => 1,
-        _ if member.seen.is_some_and(|node| node.draining_since.is_some()) => 2,
-        Some(Stage::Joining { .. }) if !member.has_joined() => 3,
-        Some(Stage::Joining { .. } | Stage::Unwell { .. }) | None => 4,
-        Some(Stage::Ready | Stage::Unknown) => 5,
-    }
 }
 
 /// Where the API is, and since when it is silent.
@@ -122,6 +81,8 @@ fn keep(ledger: &mut Ledger, court: &Court<'_>, member: &Member<'_>) {
     let machine = member.machine;
     let name = &machine.hostname;
     let pool = member.pool.map(|pool| court.pools[pool].name.to_string());
+    // A pool that is not named any more is still the one it is of.
+    let pool = pool.or_else(|| machine.note(mark::POOL).map(str::to_owned));
     let mut joining = None;
     let (state, reason) = match &member.verdict {
         Verdict::Good(stage) => {
@@ -215,25 +176,13 @@ fn notes_for(court: &Court<'_>, member: &Member<'_>, server: Option<IpAddr>) -> 
 /// Takes what is missing, spread over the zones.
 fn allocate(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>], victims: &[usize]) {
     for (pool, spec) in court.pools.iter().enumerate() {
-        let there: Vec<&Member<'_>> = members
+        let there: Vec<&str> = members
             .iter()
             .enumerate()
             .filter(|(index, member)| member.pool == Some(pool) && member.counts() && !victims.contains(index))
-            .map(|(_, member)| member)
+            .map(|(_, member)| member.machine.zone.as_str())
             .collect();
-        // How many are there, and among equals the order of the specification.
-        let mut crowd: Vec<(usize, usize, &String)> = spec
-            .zones
-            .iter()
-            .enumerate()
-            .map(|(rank, zone)| (there.iter().filter(|member| member.machine.zone == *zone).count(), rank, zone))
-            .collect();
-        for _ in there.len()..spec.count as usize {
-            crowd.sort_unstable();
-            let zones = crowd.iter().map(|(_, _, zone)| (*zone).clone()).collect();
-            if let Some(first) = crowd.first_mut() {
-                first.0 += 1;
-            }
+        for zones in fit::zones_in_turn(spec, &there) {
             ledger.plan.actions.push(Action::Allocate { pool: spec.name.clone(), zones });
         }
     }

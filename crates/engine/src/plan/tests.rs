@@ -1,6 +1,7 @@
 //! Situations and what is done in them.
 
 mod builders;
+mod changing;
 mod healing;
 mod repairing;
 mod shrinking;

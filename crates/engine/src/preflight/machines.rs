@@ -8,23 +8,65 @@ use crate::{
     plan::fit::{self, GIB},
 };
 use ferrogate_maas::{MaasError, MachineFilter, types};
-use ferrogate_model::{Explain, cluster::PoolSpec, fault};
+use ferrogate_model::{Explain, Name, cluster::PoolSpec, fault};
 
 pub(super) const TITLE: &str = "Machines";
 const ID: &str = "machines";
 
-/// A machine that would be taken, or is held already.
-pub(super) struct Chosen {
-    pub(super) record: types::Machine,
-    pub(super) held: bool,
+/// A machine that the cluster has, or would take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// What MAAS shows of it.
+    pub record: types::Machine,
+    /// The pool it is for; `None` where its pool is not named any more, or nobody knows.
+    pub pool: Option<Name>,
+    /// How it comes to the pool.
+    pub how: How,
 }
 
-/// The check, and the machines that would be taken.
+/// How a machine comes to its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The cluster has it already.
+    Held,
+    /// It was taken for the cluster, and nobody lived to write down what for: it is adopted.
+    Adopted,
+    /// It is free.
+    Free,
+    /// Another pool of the cluster has it now, and gives it up for this one.
+    Handed,
+}
+
+impl Chosen {
+    /// The size of the disk it starts from, in GiB; of all disks where MAAS does not say which that is.
+    #[must_use]
+    pub fn disk_gib(&self) -> u64 {
+        observe::machine(&self.record).disk_bytes / GIB
+    }
+}
+
+/// What was found.
+struct Choice {
+    chosen: Vec<Chosen>,
+    /// The numbers of the pools that stay short, once for each machine.
+    missing: Vec<usize>,
+    /// All that are free.
+    free: Vec<types::Machine>,
+}
+
+/// The check, and the machines that the cluster has and would take.
 pub(super) async fn check(place: &Place<'_>, gateway: bool) -> (Check, Vec<Chosen>) {
-    match choose(place).await {
+    match look(place).await {
         Err(error) => (Check::fail(ID, TITLE, fault::chain(&error), hint(&error)), Vec::new()),
-        Ok((chosen, missing, free)) if missing.is_empty() => (enough(place, &chosen, &free, gateway), chosen),
-        Ok((chosen, missing, free)) => (too_few(place, &missing, &free), chosen),
+        Ok((held, free)) => {
+            let choice = choose(place, held, free);
+            let check = if choice.missing.is_empty() {
+                enough(place, &choice, gateway)
+            } else {
+                too_few(place, &choice.missing, &choice.free)
+            };
+            (check, choice.chosen)
+        }
     }
 }
 
@@ -32,58 +74,132 @@ pub(super) fn hint(error: &MaasError) -> String {
     error.hint().unwrap_or_else(|| "correct the cause and check again".into())
 }
 
-/// The machines chosen, the numbers of the pools that stay short (once for each machine), and all that are free.
-async fn choose(place: &Place<'_>) -> Result<(Vec<Chosen>, Vec<usize>, Vec<types::Machine>), MaasError> {
+/// What the cluster has, and what is free.
+async fn look(place: &Place<'_>) -> Result<(Vec<types::Machine>, Vec<types::Machine>), MaasError> {
     let mut free =
         place.maas.machines(&MachineFilter { status: Some("ready".into()), ..MachineFilter::default() }).await?;
     // Whatever the list shows: only what is free can be had.
     free.retain(|machine| machine.status == types::MachineStatus::Ready && !machine.locked);
-    // As MAAS hands them out: the smallest that fits.
-    free.sort_by_key(|machine| (machine.cpu_count, machine.memory, machine.hostname.clone()));
     let held = match place.cluster {
         Some(cluster) => ownership::machines_of(place.maas, &cluster).await?,
         None => Vec::new(),
     };
+    Ok((held, free))
+}
+
+/// The one choice of machines: what the engine will adopt, what it would take, and what one pool hands to another.
+fn choose(place: &Place<'_>, mut held: Vec<types::Machine>, mut free: Vec<types::Machine>) -> Choice {
     let pools: Vec<&PoolSpec> = place.spec.pools().collect();
-    let mut places = Vec::new();
-    for (number, pool) in pools.iter().enumerate() {
-        let there = held.iter().filter(|machine| noted_pool(machine) == Some(pool.name.as_str())).count();
-        places.extend(std::iter::repeat_n(number, (pool.count as usize).saturating_sub(there)));
-    }
-    let machines: Vec<Machine> = free.iter().map(observe::machine).collect();
-    let fits: Vec<Vec<usize>> = machines
-        .iter()
-        .map(|machine| {
-            let fits = |pool: usize| fit::fits(pools[pool], machine, place.release);
-            places.iter().enumerate().filter(|(_, pool)| fits(**pool)).map(|(index, _)| index).collect()
-        })
+    let number = |record: &types::Machine| {
+        let noted = noted_pool(record)?;
+        pools.iter().position(|pool| pool.name.as_str() == noted)
+    };
+    // The order in which the engine looks at them.
+    held.sort_by(|a, b| (&a.hostname, &a.system_id).cmp(&(&b.hostname, &b.system_id)));
+    let (noted, homeless): (Vec<_>, Vec<_>) = held
+        .into_iter()
+        .partition(|record| noted_pool(record).is_some() || record.status != types::MachineStatus::Allocated);
+    let there = |pool: usize| noted.iter().filter(|record| number(record) == Some(pool)).count();
+    let short: Vec<usize> = (0..pools.len())
+        .flat_map(|pool| std::iter::repeat_n(pool, (pools[pool].count as usize).saturating_sub(there(pool))))
         .collect();
-    let seats = fit::matching(&fits, places.len());
-    let missing = (0..places.len()).filter(|index| !seats.contains(&Some(*index))).map(|index| places[index]).collect();
-    let mut chosen: Vec<Chosen> = held.into_iter().map(|record| Chosen { record, held: true }).collect();
-    let taken = free.iter().zip(&seats).filter(|(_, seat)| seat.is_some());
-    chosen.extend(taken.map(|(record, _)| Chosen { record: record.clone(), held: false }));
-    Ok((chosen, missing, free))
+    let seen: Vec<Machine> = homeless.iter().map(observe::machine).collect();
+    let adopted = fit::adopt(&seen.iter().collect::<Vec<_>>(), &pools, &short, place.release);
+    let name = |pool: Option<usize>| pool.map(|pool| pools[pool].name.clone());
+    let mut chosen: Vec<Chosen> = Vec::new();
+    for record in &noted {
+        chosen.push(Chosen { record: record.clone(), pool: name(number(record)), how: How::Held });
+    }
+    for (record, pool) in homeless.into_iter().zip(adopted) {
+        // What fits nowhere is given back.
+        chosen.push(Chosen { record, pool: name(pool), how: if pool.is_some() { How::Adopted } else { How::Held } });
+    }
+    // As MAAS hands them out: the smallest that fits.
+    free.sort_by_key(|machine| (machine.cpu_count, machine.memory, machine.hostname.clone()));
+    let handed = given_up(&pools, &noted, &number);
+    let candidates: Vec<types::Machine> = free.iter().chain(&handed).cloned().collect();
+    let machines: Vec<Machine> = candidates.iter().map(observe::machine).collect();
+    let (mut places, mut wishes) = (Vec::new(), Vec::new());
+    for (pool, spec) in pools.iter().enumerate() {
+        let has = |one: &&Chosen| one.pool.as_ref() == Some(&spec.name);
+        let zones: Vec<&str> = chosen.iter().filter(has).map(|one| one.record.zone.name.as_str()).collect();
+        for zones in fit::zones_in_turn(spec, &zones) {
+            let rank = |machine: &usize| zones.iter().position(|zone| *zone == machines[*machine].zone);
+            let mut fitting: Vec<usize> = (0..machines.len())
+                // A server's place is not taken by what was a worker until a moment ago.
+                .filter(|machine| *machine < free.len() || pool > 0)
+                .filter(|machine| fit::fits(spec, &machines[*machine], place.release))
+                .collect();
+            fitting.sort_by_key(|machine| (rank(machine), *machine));
+            places.push(pool);
+            wishes.push(fitting);
+        }
+    }
+    let mut missing = Vec::new();
+    for (pool, machine) in places.into_iter().zip(fit::choose(&wishes, candidates.len(), free.len())) {
+        match machine {
+            None => missing.push(pool),
+            Some(machine) => {
+                let how = if machine < free.len() { How::Free } else { How::Handed };
+                chosen.push(Chosen { record: candidates[machine].clone(), pool: name(Some(pool)), how });
+            }
+        }
+    }
+    Choice { chosen, missing, free }
+}
+
+/// Workers of pools that are not named any more or are to be smaller: what another pool may have instead.
+fn given_up(
+    pools: &[&PoolSpec],
+    noted: &[types::Machine],
+    number: &dyn Fn(&types::Machine) -> Option<usize>,
+) -> Vec<types::Machine> {
+    let is_usable = |record: &&types::Machine| record.status == types::MachineStatus::Deployed && !record.locked;
+    let mut all: Vec<types::Machine> =
+        noted.iter().filter(|record| noted_pool(record).is_some() && number(record).is_none()).cloned().collect();
+    for (pool, spec) in pools.iter().enumerate().skip(1) {
+        let there: Vec<&types::Machine> = noted.iter().filter(|record| number(record) == Some(pool)).collect();
+        let surplus = there.len().saturating_sub(spec.count as usize);
+        all.extend(there.into_iter().rev().take(surplus).cloned());
+    }
+    all.retain(|record| is_usable(&record));
+    all
 }
 
 fn noted_pool(machine: &types::Machine) -> Option<&str> {
     machine.owner_data.get(mark::POOL).or_else(|| machine.workload_annotations.get(mark::POOL)).map(String::as_str)
 }
 
-fn enough(place: &Place<'_>, chosen: &[Chosen], free: &[types::Machine], gateway: bool) -> Check {
-    let names = |held: bool| {
+fn enough(place: &Place<'_>, choice: &Choice, gateway: bool) -> Check {
+    let chosen = &choice.chosen;
+    let count = |how: How| chosen.iter().filter(|one| one.how == how).count();
+    let names = |how: How| {
         let list: Vec<String> =
-            chosen.iter().filter(|one| one.held == held).map(|one| size_in_words(&one.record)).collect();
+            chosen.iter().filter(|one| one.how == how).map(|one| size_in_words(&one.record)).collect();
         list.join("; ")
     };
     let mut seen = Vec::new();
-    if chosen.iter().any(|one| one.held) {
-        seen.push(format!("already taken: {}", names(true)));
+    if count(How::Held) > 0 {
+        seen.push(format!("already taken: {}", names(How::Held)));
     }
-    if chosen.iter().any(|one| !one.held) {
-        seen.push(format!("would take {} of {} free: {}", place.spec.machine_count(), free.len(), names(false)));
+    if count(How::Adopted) > 0 {
+        seen.push(format!("already taken, installed next: {}", names(How::Adopted)));
+    }
+    if count(How::Free) > 0 {
+        seen.push(format!("would take {} of {} free: {}", count(How::Free), choice.free.len(), names(How::Free)));
+    }
+    if count(How::Handed) > 0 {
+        seen.push(format!(
+            "too few are free to build the new beside the old, so {} of the cluster's own change their pool, one at a time: {}",
+            count(How::Handed),
+            names(How::Handed)
+        ));
     }
     let seen = seen.join("; ");
+    if count(How::Handed) > 0 {
+        let fix = "while they change, the cluster may have one ready worker less; free machines in MAAS first where it must not";
+        return Check::warn(ID, TITLE, seen, fix);
+    }
     if !gateway {
         return Check::pass(ID, TITLE, seen);
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Check, Resolver,
-    machines::{Chosen, hint},
+    machines::{Chosen, How, hint},
     place::Place,
 };
 use ferrogate_maas::{MachineFilter, types::Subnet};
@@ -33,7 +33,7 @@ pub(super) async fn addresses(place: &Place<'_>, chosen: &[Chosen]) -> Check {
     const ID: &str = "addresses";
     let mut needs = needs(chosen);
     if needs.is_empty() {
-        let held = chosen.iter().any(|one| one.held);
+        let held = chosen.iter().any(|one| one.how != How::Free);
         let seen = if held { "every machine has its address" } else { "no machine to count for" };
         return if held { Check::pass(ID, ADDRESSES, seen) } else { Check::skip(ID, ADDRESSES, seen) };
     }

@@ -55,19 +55,20 @@ pub(super) async fn api_key(place: &Place<'_>) -> Check {
     }
 }
 
-/// Whether the specification agrees with itself and with the release.
+/// Whether the release has what the specification asks for.
 pub(super) fn specification(place: &Place<'_>) -> Check {
     const ID: &str = "specification";
     const TITLE: &str = "Specification";
-    let mut problems: Vec<String> = place.spec.problems().iter().map(ToString::to_string).collect();
     let offered = &place.release.kubernetes;
-    if let Some(version) = place.spec.kubernetes_version.as_ref().filter(|version| *version != offered) {
-        problems.push(format!("kubernetes_version: `{version}` is not offered; the release has {offered}"));
+    match &place.spec.kubernetes_version {
+        Some(version) if version != offered => Check::fail(
+            ID,
+            TITLE,
+            format!("kubernetes_version: `{version}` is not offered; the release has {offered}"),
+            "correct the specification",
+        ),
+        _ => Check::pass(ID, TITLE, format!("{} machines, Kubernetes {offered}", place.spec.machine_count())),
     }
-    if problems.is_empty() {
-        return Check::pass(ID, TITLE, format!("{} machines, Kubernetes {offered}", place.spec.machine_count()));
-    }
-    Check::fail(ID, TITLE, problems.join("; "), "correct the specification")
 }
 
 /// Whether the zones, resource pools, tags and the domain exist.

@@ -8,6 +8,7 @@ mod heal;
 mod kill;
 mod kubernetes;
 mod leaving;
+mod pools;
 mod preflight;
 mod random;
 mod releases;

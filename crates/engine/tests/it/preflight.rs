@@ -174,7 +174,7 @@ async fn a_clusters_plan_is_checked_against_what_maas_has() {
     let world = World::new(spec(1)).await;
     let place = |spec| Place { maas: &world.client, spec, release: Box::leak(Box::new(release())), cluster: None };
     let good: ClusterSpec = serde_json::from_value(spec(2)).unwrap();
-    let checks = preflight::cluster(place(&good)).await;
+    let checks = preflight::cluster(place(&good)).await.checks;
     assert!(preflight::all_hold(&checks), "{checks:#?}");
     assert!(find(&checks, "machines").seen.contains("would take 3 of 6 free"), "{checks:#?}");
     let mut bad = spec(2);
@@ -182,12 +182,12 @@ async fn a_clusters_plan_is_checked_against_what_maas_has() {
     bad["kubernetes_version"] = json!("v1.20.0");
     bad["workers"][0]["zones"] = json!(["zone-z"]);
     let bad: ClusterSpec = serde_json::from_value(bad).unwrap();
-    let checks = preflight::cluster(place(&bad)).await;
+    let checks = preflight::cluster(place(&bad)).await.checks;
     assert!(find(&checks, "specification").seen.contains("`v1.20.0` is not offered"), "{checks:#?}");
     let placement = find(&checks, "placement");
     assert!(placement.seen.contains("no domain `nowhere`") && placement.seen.contains("no zone `zone-z`"));
     let many: ClusterSpec = serde_json::from_value(spec(9)).unwrap();
-    let checks = preflight::cluster(place(&many)).await;
+    let checks = preflight::cluster(place(&many)).await.checks;
     assert!(find(&checks, "machines").seen.contains("pool `work` needs 9"), "{checks:#?}");
 }
 
@@ -203,8 +203,96 @@ async fn machines_that_are_held_already_are_not_asked_for_again() {
         release: &release,
         cluster: Some(world.desired.cluster),
     };
-    let checks = preflight::cluster(place).await;
+    let checks = preflight::cluster(place).await.checks;
     assert!(preflight::all_hold(&checks), "{checks:#?}");
     let machines = find(&checks, "machines");
     assert!(machines.seen.starts_with("already taken: ") && !machines.seen.contains("would take"), "{machines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_machines_of_a_plan_are_those_the_check_chose_also_where_pools_overlap() {
+    let world = World::new(spec(1)).await;
+    // The smallest machine of the pool is the only one that the second pool may have, and the first would like it best.
+    let mut free: Vec<_> = world.client.machines(&Default::default()).await.unwrap();
+    free.retain(|machine| machine.status_name == "Ready" && machine.pool.as_ref().unwrap().name == "workers");
+    free.sort_by_key(|machine| (machine.cpu_count, machine.memory, machine.hostname.clone()));
+    assert!(free.len() > 1);
+    let smallest = free[0].zone.name.clone();
+    let mut wanted = spec(1);
+    wanted["workers"] = json!([
+        {"name": "any", "count": free.iter().filter(|m| m.zone.name != smallest).count(), "resource_pool": "workers"},
+        {"name": "here", "count": free.iter().filter(|m| m.zone.name == smallest).count(), "resource_pool": "workers",
+         "zones": [smallest]},
+    ]);
+    let wanted: ClusterSpec = serde_json::from_value(wanted).unwrap();
+    let release = release();
+    let found =
+        preflight::cluster(Place { maas: &world.client, spec: &wanted, release: &release, cluster: None }).await;
+    assert!(preflight::all_hold(&found.checks), "{:#?}", found.checks);
+    let machines = find(&found.checks, "machines");
+    for pool in wanted.pools() {
+        let of_pool: Vec<_> = found.machines.iter().filter(|one| one.pool.as_ref() == Some(&pool.name)).collect();
+        assert_eq!(of_pool.len(), pool.count as usize, "{:?}", pool.name);
+        for one in of_pool {
+            assert!(machines.seen.contains(&one.record.hostname), "{machines:?}");
+            assert!(pool.zones.is_empty() || pool.zones.contains(&one.record.zone.name));
+        }
+    }
+}
+
+/// Leaves exactly as many machines free as a spec needs, of each resource pool.
+async fn only_free(world: &World, spec: &ClusterSpec) {
+    world.maas.set_gate(None);
+    for pool in spec.pools() {
+        let filter = ferrogate_maas::MachineFilter {
+            pools: vec![pool.resource_pool.clone()],
+            status: Some("ready".into()),
+            ..Default::default()
+        };
+        let free = world.operator.machines(&filter).await.unwrap();
+        for machine in free.iter().skip(pool.count as usize) {
+            let name = Some(machine.hostname.clone());
+            let theirs = Allocate { name, agent_name: Some("juju-7".into()), ..Allocate::default() };
+            world.operator.allocate(&theirs).await.unwrap();
+        }
+    }
+    world.watcher.forgive();
+    world.maas.set_gate(Some(world.watcher.clone()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_tight_site_whoever_was_killed_in_any_allocate_call_goes_on_with_the_machines_it_has() {
+    // Two allocations; counted are the calls that change something: allocate, note, allocate, note in some order.
+    for at in 1..=4 {
+        for after in [false, true] {
+            let world = World::new(spec(1)).await;
+            only_free(&world, &world.desired.spec).await;
+            world.watcher.arm(Some(crate::world::Kill { at, after, changes_only: true }));
+            let mut memory = ferrogate_engine::Memory::default();
+            let engine = world.engine();
+            tokio::select! {
+                biased;
+                () = world.watcher.killed.notified() => {}
+                _ = world.converge(&engine, &mut memory) => panic!("{at} {after}: it was not killed"),
+            }
+            world.watcher.arm(None);
+            let taken: Vec<_> = world.ours().into_iter().map(|machine| machine.hostname).collect();
+            let release = release();
+            let place = Place {
+                maas: &world.client,
+                spec: &world.desired.spec,
+                release: &release,
+                cluster: Some(world.desired.cluster),
+            };
+            let found = preflight::cluster(place).await;
+            assert!(preflight::all_hold(&found.checks), "{at} {after}: {taken:?} {:#?}", found.checks);
+            let machines = find(&found.checks, "machines");
+            assert!(taken.iter().all(|name| machines.seen.contains(name)), "{taken:?}: {machines:?}");
+            assert_eq!(machines.seen.contains("already taken"), !taken.is_empty(), "{machines:?}");
+            world.converge(&world.engine(), &mut ferrogate_engine::Memory::default()).await;
+            world.assert_complete();
+            assert!(world.ours().iter().all(|machine| machine.allocations == 1 && machine.releases == 0));
+            world.maas.shutdown().await;
+        }
+    }
 }
