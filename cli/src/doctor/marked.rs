@@ -2,12 +2,12 @@
 //!
 //! A mark is positive: the cluster's id in a machine's owner data, or in the `agent_name` that it was allocated with, or the
 //! end of a DNS name that is made of the id. MAAS filters by `agent_name` but does not show it, so it is asked only about
-//! ids that are known from somewhere, and a list is not believed that shows free machines or another cluster's: then something
-//! in between has dropped the filter.
+//! ids that are known from somewhere, and a list is not believed that shows what cannot bear the mark: then something in between
+//! has dropped the filter.
 
-use ferrogate_engine::mark;
+use ferrogate_engine::{mark, ownership};
 use ferrogate_maas::types::{DnsResource, Machine, MachineStatus};
-use ferrogate_maas::{Client, DnsResourceFilter, MaasError, MachineFilter};
+use ferrogate_maas::{Client, DnsResourceFilter, MaasError, MaasFailure, MachineFilter};
 use ferrogate_model::{ClusterId, SystemId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,21 +109,12 @@ pub(crate) async fn find(maas: &Client, candidates: &BTreeSet<ClusterId>) -> Res
     Ok(Found { marked: found, names_like_ours })
 }
 
-/// The machines that were taken for a cluster and bear nothing else yet, where MAAS's list can be believed.
+/// The machines that were taken for a cluster, by the engine's own rule; none where MAAS's list cannot be believed.
 async fn allocated(maas: &Client, cluster: ClusterId) -> Result<Vec<Machine>, MaasError> {
-    let list = maas.machines(&MachineFilter::agent(mark::agent_name(&cluster))).await?;
-    Ok(believed(cluster, list))
-}
-
-/// A list that was asked for by a mark; empty where it holds what cannot bear the mark. Only a machine that is no more than
-/// allocated may be without the written mark: it is written before anything is installed.
-fn believed(cluster: ClusterId, list: Vec<Machine>) -> Vec<Machine> {
-    let is_filtered = list.iter().all(|machine| !is_free(machine) && written(machine).is_none_or(|id| id == cluster));
-    if !is_filtered {
-        return Vec::new();
+    match ownership::machines_of(maas, &cluster).await {
+        Err(error) if matches!(*error.failure, MaasFailure::NotAsked { .. }) => Ok(Vec::new()),
+        list => list,
     }
-    let may_be = |machine: &Machine| written(machine).is_some() || machine.status == MachineStatus::Allocated;
-    list.into_iter().filter(may_be).collect()
 }
 
 const fn nothing(cluster: ClusterId) -> Marked {
@@ -167,30 +158,6 @@ fn end_of(resource: &DnsResource) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn machine(id: &str, status: u8, status_name: &str, cluster: Option<ClusterId>) -> Machine {
-        let mut owner_data = serde_json::json!({});
-        if let Some(cluster) = cluster {
-            owner_data["ferrogate-cluster"] = cluster.to_string().into();
-        }
-        serde_json::from_value(serde_json::json!({
-            "system_id": id, "hostname": id, "fqdn": format!("{id}.maas"), "status": status, "status_name": status_name,
-            "owner_data": owner_data, "zone": {"id": 1, "name": "default"}, "domain": {"id": 0, "name": "maas"}, "power_state": "on", "locked": false,
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn a_list_with_what_cannot_bear_the_mark_is_not_believed() {
-        let (ours, other) = (ClusterId::new(), ClusterId::new());
-        let (allocated, deployed, ready) = ((10, "Allocated"), (6, "Deployed"), (4, "Ready"));
-        let make = |id, (status, name), cluster| machine(id, status, name, cluster);
-        let count = |list| believed(ours, list).len();
-        assert_eq!(count(vec![make("a", allocated, None), make("b", deployed, Some(ours))]), 2);
-        assert_eq!(count(vec![make("a", allocated, None), make("b", deployed, Some(other))]), 0, "another cluster's");
-        assert_eq!(count(vec![make("a", allocated, None), make("b", ready, None)]), 0, "a free machine");
-        assert_eq!(count(vec![make("b", deployed, None)]), 0, "a deployed machine has the written mark");
-    }
 
     #[test]
     fn a_name_of_our_form_is_told_from_others() {

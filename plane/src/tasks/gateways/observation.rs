@@ -3,7 +3,7 @@
 
 use super::{LOOK_DEADLINE, Presence, site};
 use crate::tasks::{Ground, TaskError, ground};
-use ferrogate_engine::{mark, ownership::machines_of};
+use ferrogate_engine::{mark, ownership};
 use ferrogate_maas::{
     MaasError, MaasFailure,
     types::{self, MachineStatus, Power},
@@ -23,7 +23,7 @@ use ferrogate_store::{
 pub(super) async fn step(ground: &Ground, gateway: &Gateway, presence: &Presence) -> Result<(), TaskError> {
     let maas = site(ground, gateway).await?.and_then(|site| site.maas_within(LOOK_DEADLINE));
     let found = match maas {
-        Ok(maas) => machines_of(&maas, &gateway.cluster).await,
+        Ok(maas) => ownership::machines_of(&maas, &gateway.cluster).await,
         Err(problem) => {
             judge_account(ground, gateway, AccountState::Refused, &problem).await?;
             return Ok(());

@@ -83,6 +83,22 @@ fn assert_nothing_is_left(stage: &Stage, machines: &[String], fqdn: &str) {
 }
 
 #[tokio::test]
+async fn a_list_that_shows_everybodys_machines_is_not_acted_on() {
+    let stage = Stage::new().await;
+    let (gateway, machines, fqdn) = big_gateway(&stage).await;
+    // What holds for the lists of the deletion holds for the one that looks.
+    let dropped = Fault::DropsFilter("agent_name".into());
+    stage.maas.faults().add(Pattern::path("GET", "/machines/"), When::Always, dropped);
+    delete(&stage, gateway.id).await;
+    let said = run(&stage, gateway.id).await.said;
+    assert!(said.contains("the answer shows what was not asked for"), "{said}");
+    assert!(stage.maas.machines().iter().all(|machine| machine.releases == 0));
+    stage.maas.faults().clear();
+    until_deleted(&stage, gateway.id).await;
+    assert_nothing_is_left(&stage, &machines, &fqdn);
+}
+
+#[tokio::test]
 async fn everything_is_given_back_in_one_call_that_is_the_last_to_change_anything() {
     let stage = Stage::new().await;
     let (gateway, machines, fqdn) = big_gateway(&stage).await;

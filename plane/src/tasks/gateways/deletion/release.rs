@@ -10,7 +10,7 @@ use crate::tasks::{
     },
     ground,
 };
-use ferrogate_engine::{mark, ownership::machines_of};
+use ferrogate_engine::{mark, ownership};
 use ferrogate_maas::{
     Client, DnsResourceFilter, MaasError, MaasFailure, MachineFilter,
     types::{Machine, MachineStatus},
@@ -153,7 +153,7 @@ async fn prepare(
     if let Err(error) = remove_endpoint(maas, own).await {
         return Ok(Err(error.into()));
     }
-    let marked = match machines_of(maas, &own.id).await {
+    let marked = match ownership::machines_of(maas, &own.id).await {
         Ok(marked) => marked,
         Err(error) => return Ok(Err(error.into())),
     };
@@ -175,7 +175,7 @@ async fn leftovers(
     loop {
         let list = clusters::list(&ground.store, &filter, &page).await?;
         for cluster in &list.items {
-            let found = match machines_of(maas, &cluster.id).await {
+            let found = match ownership::machines_of(maas, &cluster.id).await {
                 Ok(found) => found,
                 Err(error) => return Ok(Err(error)),
             };
@@ -218,9 +218,11 @@ fn gone_is_good(result: Result<(), MaasError>) -> Result<(), MaasError> {
 
 /// What bears the mark, and what has become of the machines that were given back.
 async fn look(maas: &Client, own: ClusterId, asked: &Asked) -> Result<(Vec<Machine>, Vec<Machine>), MaasError> {
-    let marked = machines_of(maas, &own).await?;
-    let ids = asked.machines.iter().map(|machine| machine.system_id.clone()).collect();
-    let released = maas.machines(&MachineFilter { ids, ..MachineFilter::default() }).await?;
+    let marked = ownership::machines_of(maas, &own).await?;
+    let ids: Vec<_> = asked.machines.iter().map(|machine| machine.system_id.clone()).collect();
+    let mut released = maas.machines(&MachineFilter { ids: ids.clone(), ..MachineFilter::default() }).await?;
+    // A list that shows more than was asked for says nothing about the others.
+    released.retain(|machine| ids.contains(&machine.system_id));
     Ok((marked, released))
 }
 
