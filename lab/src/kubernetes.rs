@@ -2,7 +2,7 @@
 //! controllers for nodes and DaemonSets, a kubelet, and what stands for etcd.
 //!
 //! It is not Kubernetes: no scheduler, no admission, no networks, one container a pod. What it does answer it answers as
-//! Kubernetes does. How a machine comes to run it is the distribution's part: [`crate::k3s`] and [`crate::kubeadm`].
+//! Kubernetes does. How a machine comes to run it is [`crate::kubeadm`]'s part.
 
 mod bearer;
 pub(crate) mod caller;

@@ -15,7 +15,6 @@ pub mod dns;
 pub mod folder;
 pub mod hardware;
 pub mod host;
-pub mod k3s;
 pub mod kubeadm;
 pub mod kubernetes;
 pub mod maas;

@@ -4,7 +4,7 @@ use super::{MEMBER, join::peers, read, static_pods::Place};
 use crate::{
     kubernetes::{
         controllers::{self, Controllers},
-        datastore::{self, Datastore, Leaving, Member},
+        datastore::{self, Datastore, Member},
         handler::ApiServer,
         kubeconfig::Kubeconfig,
         objects::Objects,
@@ -18,8 +18,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 /// How long a program waits for etcd beside it before it gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The file that the members of one etcd must have in common.
-const AUTHORITY: &str = "etcd/ca.crt";
 
 /// The value of `--name=value`.
 fn argument<'a>(command: &'a [String], name: &str) -> Result<&'a str, String> {
@@ -63,19 +61,17 @@ fn member(place: &Place, command: &[String]) -> Result<Member, String> {
     let name = argument(command, "name")?;
     let here = datastore::Place { disk: &machine.disk, file: MEMBER, node: name, address: place.address };
     let authority = read(machine, argument(command, "peer-trusted-ca-file")?)?.into_bytes();
-    let same = |store: &Arc<Datastore>| store.bootstrap().0.get(AUTHORITY) == Some(&authority);
     if let Some((cluster, node)) = stores.of_disk(&machine.disk) {
         let store = stores.find(&cluster).ok_or("the cluster of this member does not exist any more")?;
         return store.resume(&datastore::Place { node: &node, ..here });
     }
     if argument(command, "initial-cluster-state")? == "new" {
-        let store = stores.create(Leaving::WhenTold);
-        store.set_bootstrap([(AUTHORITY.to_owned(), authority)].into(), Vec::new());
+        let store = stores.create(authority);
         return store.begin(&here);
     }
     let peers = peers(argument(command, "initial-cluster")?, name);
     let store = peers.into_iter().find_map(|peer| stores.at(peer)).ok_or("no peer of the initial cluster answers")?;
-    if !same(&store) {
+    if store.authority != authority {
         return Err("remote error: tls: bad certificate (the peers have another authority)".into());
     }
     store.resume(&here)
@@ -118,7 +114,6 @@ pub(super) async fn api_server(place: &Place, image: &str, command: &[String]) -
     let listener = listener.map_err(|error| format!("failed to listen on {address}: {error}"))?;
     let server = Arc::new(ApiServer {
         store: Arc::clone(&store),
-        supervisor: None,
         bootstrap_tokens: argument(command, "enable-bootstrap-token-auth").is_ok_and(|value| value == "true"),
         logs: machine.site.logs.clone(),
         clock: Arc::clone(&machine.clock),

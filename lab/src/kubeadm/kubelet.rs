@@ -94,16 +94,12 @@ async fn member(machine: &Arc<Machine>, arguments: &Arguments, version: String, 
         version,
         images: containerd::IMAGES,
         networks: Some(NETWORKS),
-        learns: false,
-        source: "kubelet",
         own,
-        provider: None,
-        annotations: Vec::new(),
         labels: arguments.labels.clone(),
         taints: arguments.taints.clone(),
         timing,
     });
-    kubelet.run(|| ()).await;
+    kubelet.run().await;
     Err("the kubelet ended".into())
 }
 

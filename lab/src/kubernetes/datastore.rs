@@ -15,13 +15,10 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Where a server keeps which cluster it is a member of: a server of k3s, and one of kubeadm.
-const MEMBER_FILES: [&str; 2] = ["/var/lib/rancher/k3s/server/db/etcd/member", "/var/lib/etcd/member/id"];
+/// Where a server keeps which cluster it is a member of.
+const MEMBER_FILE: &str = "/var/lib/etcd/member/id";
 /// Changes kept for watchers; who is further behind has to list again.
 const KEPT_CHANGES: usize = 4096;
-
-/// Files by their name.
-pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// The key of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,20 +58,12 @@ pub(crate) struct NoQuorum;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooOld;
 
-/// When a member leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Leaving {
-    /// With its node object, as k3s does it.
-    WithItsNode,
-    /// When somebody tells etcd so, as everywhere else.
-    WhenTold,
-}
-
 /// The objects and members of one cluster.
 #[derive(Debug)]
 pub(crate) struct Datastore {
     pub(crate) id: String,
-    leaving: Leaving,
+    /// Who signs its members' certificates, as PEM.
+    pub(crate) authority: Vec<u8>,
     state: Mutex<State>,
     revision: watch::Sender<u64>,
 }
@@ -88,14 +77,11 @@ struct State {
     members: BTreeMap<String, Seat>,
     /// Members whose data is gone.
     lost: BTreeSet<String>,
-    /// What every further server is handed.
-    files: Files,
-    critical: Vec<(String, String)>,
 }
 
 impl Datastore {
-    fn new(id: String, leaving: Leaving) -> Self {
-        Self { id, leaving, state: Mutex::default(), revision: watch::Sender::new(1) }
+    fn new(id: String, authority: Vec<u8>) -> Self {
+        Self { id, authority, state: Mutex::default(), revision: watch::Sender::new(1) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -186,28 +172,6 @@ impl Datastore {
     pub(crate) fn members_up(&self) -> Vec<String> {
         self.state().members.iter().filter(|(_, seat)| seat.up).map(|(name, _)| name.clone()).collect()
     }
-
-    /// A node object was deleted; its member leaves with it where that is how members leave.
-    pub(crate) fn node_is_deleted(&self, node: &str) {
-        if self.leaving == Leaving::WithItsNode {
-            self.forget(node);
-        }
-    }
-
-    /// Files that every server gets, and the settings that all must share.
-    pub(crate) fn bootstrap(&self) -> (Files, Vec<(String, String)>) {
-        let state = self.state();
-        (state.files.clone(), state.critical.clone())
-    }
-
-    /// Sets what [`Datastore::bootstrap`] answers, once.
-    pub(crate) fn set_bootstrap(&self, files: Files, critical: Vec<(String, String)>) {
-        let mut state = self.state();
-        if state.files.is_empty() {
-            state.files = files;
-            state.critical = critical;
-        }
-    }
 }
 
 /// The clusters of a site.
@@ -220,9 +184,9 @@ impl Datastores {
     }
 
     /// A new, empty cluster.
-    pub(crate) fn create(&self, leaving: Leaving) -> Arc<Datastore> {
+    pub(crate) fn create(&self, authority: Vec<u8>) -> Arc<Datastore> {
         let id = uuid::Uuid::new_v4().simple().to_string();
-        let datastore = Arc::new(Datastore::new(id.clone(), leaving));
+        let datastore = Arc::new(Datastore::new(id.clone(), authority));
         self.all().insert(id, Arc::clone(&datastore));
         datastore
     }
@@ -234,7 +198,7 @@ impl Datastores {
 
     /// The cluster and node name of which a disk holds a member's data.
     pub(crate) fn of_disk(&self, disk: &Disk) -> Option<(String, String)> {
-        let text = MEMBER_FILES.iter().find_map(|file| disk.read_text(file).ok())?;
+        let text = disk.read_text(MEMBER_FILE).ok()?;
         let (cluster, node) = text.trim().split_once(' ')?;
         Some((cluster.to_owned(), node.to_owned()))
     }
@@ -269,7 +233,7 @@ mod tests {
     }
 
     fn place<'a>(disk: &'a Disk, node: &'a str) -> Place<'a> {
-        Place { disk, file: MEMBER_FILES[0], node, address: IpAddr::from([10, 0, 0, 1]) }
+        Place { disk, file: MEMBER_FILE, node, address: IpAddr::from([10, 0, 0, 1]) }
     }
 
     fn put(datastore: &Datastore, name: &str, value: Value) -> Result<Option<Value>, NoQuorum> {
@@ -279,7 +243,7 @@ mod tests {
     #[test]
     fn a_minority_can_neither_read_nor_write() {
         let (datastores, disk) = (Datastores::default(), Disk::new(None).unwrap());
-        let datastore = datastores.create(Leaving::WithItsNode);
+        let datastore = datastores.create(Vec::new());
         let first = datastore.begin(&place(&disk, "a")).unwrap();
         let second = datastore.begin(&place(&disk, "b")).unwrap();
         let third = datastore.begin(&place(&disk, "c")).unwrap();
@@ -289,16 +253,13 @@ mod tests {
         drop(second);
         assert_eq!(put(&datastore, "n", json!({})), Err(NoQuorum));
         assert_eq!(datastore.get(&key("n")), Err(NoQuorum));
-        datastore.node_is_deleted("b");
-        datastore.node_is_deleted("c");
-        assert!(datastore.get(&key("n")).unwrap().is_some());
         drop(first);
     }
 
     #[test]
     fn watchers_get_each_change_once_and_are_told_when_they_are_too_late() {
         let (datastores, disk) = (Datastores::default(), Disk::new(None).unwrap());
-        let datastore = datastores.create(Leaving::WithItsNode);
+        let datastore = datastores.create(Vec::new());
         let _member = datastore.begin(&place(&disk, "a")).unwrap();
         put(&datastore, "n", json!({"metadata": {}})).unwrap();
         let (_, revision) = datastore.list("/nodes", "").unwrap();
@@ -318,7 +279,7 @@ mod tests {
     fn a_cluster_is_gone_with_its_last_disk_and_not_before() {
         let datastores = Datastores::default();
         let (one, two) = (Disk::new(None).unwrap(), Disk::new(None).unwrap());
-        let datastore = datastores.create(Leaving::WithItsNode);
+        let datastore = datastores.create(Vec::new());
         let members = [datastore.begin(&place(&one, "a")).unwrap(), datastore.begin(&place(&two, "b")).unwrap()];
         datastores.disk_is_gone(&one);
         assert!(datastores.find(&datastore.id).is_some());

@@ -14,7 +14,6 @@ use super::{
     table,
     watch::{self, Watch},
 };
-use crate::k3s::supervisor::{self, Supervisor};
 use bytes::Bytes;
 use ferrogate_model::Clock;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -32,13 +31,11 @@ pub(crate) type Answer = Response<BoxBody<Bytes, Infallible>>;
 /// One API server.
 pub(crate) struct ApiServer {
     pub(crate) store: Arc<Datastore>,
-    /// What k3s answers beside Kubernetes.
-    pub(crate) supervisor: Option<Supervisor>,
     /// Whether nodes that join may ask with a bootstrap token.
     pub(crate) bootstrap_tokens: bool,
     pub(crate) logs: Logs,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Such as `v1.34.2+k3s1`.
+    /// Such as `v1.36.4`.
     pub(crate) version: String,
     /// Where it listens, as clients write it.
     pub(crate) address: String,
@@ -120,9 +117,6 @@ impl ApiServer {
             headers: parts.headers,
             body: body.to_bytes(),
         };
-        if let Some(answer) = supervisor::answer(self, &asked.path, &asked.headers, &asked.body) {
-            return answer;
-        }
         let peer = match peer {
             None if self.bootstrap_tokens => bearer::user(self.objects(), &asked.headers),
             peer => Ok(peer),

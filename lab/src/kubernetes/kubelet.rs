@@ -11,49 +11,46 @@ use pods::mirror::OwnPods;
 use serde_json::{Value, json};
 use std::{net::IpAddr, sync::Arc};
 
+/// What the console calls it.
+const SOURCE: &str = "kubelet";
+
 /// What a kubelet is started with.
 pub(crate) struct Kubelet {
     pub(crate) machine: Arc<Machine>,
     pub(crate) caller: Caller,
     pub(crate) name: String,
     pub(crate) address: IpAddr,
-    /// Such as `v1.34.2+k3s1`.
+    /// Such as `v1.36.4`.
     pub(crate) version: String,
     /// The folder with the image archives that were imported.
     pub(crate) images: &'static str,
     /// The folder without whose `.conflist` there is no network for pods; `None`: it is built in.
     pub(crate) networks: Option<&'static str>,
-    /// Whether it goes to other servers too, once it knows of them.
-    pub(crate) learns: bool,
-    /// What the console calls it.
-    pub(crate) source: &'static str,
     /// What it runs without being told by the API.
     pub(crate) own: OwnPods,
-    pub(crate) provider: Option<String>,
-    pub(crate) annotations: Vec<(String, String)>,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) taints: Vec<Taint>,
     pub(crate) timing: Timing,
 }
 
 impl Kubelet {
-    /// Works until it is dropped. `registered` is called once, when the node is known to the API.
-    pub(crate) async fn run(self: Arc<Self>, registered: impl FnOnce()) {
-        let mut registered = Some(registered);
+    /// Works until it is dropped.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut registered = false;
         let mut pods = pods::Pods::new(Arc::clone(&self));
         let mut complained = String::new();
         loop {
             match self.round(&mut pods).await {
                 Ok(()) => {
-                    if let Some(registered) = registered.take() {
-                        self.machine.console.say(self.source, format!("node {} registered", self.name));
-                        registered();
+                    if !registered {
+                        self.machine.console.say(SOURCE, format!("node {} registered", self.name));
+                        registered = true;
                     }
                     complained.clear();
                 }
                 Err(why) => {
                     if complained != why {
-                        self.machine.console.say(self.source, format!("kubelet: {why}"));
+                        self.machine.console.say(SOURCE, &why);
                         complained = why;
                     }
                 }
@@ -85,16 +82,6 @@ impl Kubelet {
         let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
         pods.sync(items).await;
         pods::mirror::round(self, &self.own, items).await;
-        if !self.learns {
-            return Ok(());
-        }
-        let endpoints = self.caller.call(Method::GET, "/api/v1/namespaces/default/endpoints/kubernetes", None).await;
-        if let Ok(endpoints) = endpoints {
-            let addresses = endpoints["subsets"][0]["addresses"].as_array().into_iter().flatten();
-            let addresses = addresses.filter_map(|address| address["ip"].as_str()?.parse::<IpAddr>().ok());
-            self.caller
-                .learn(addresses.map(|ip| format!("https://{}", std::net::SocketAddr::new(ip, super::API_PORT))));
-        }
         Ok(())
     }
 

@@ -198,11 +198,7 @@ impl Objects<'_> {
             Ok(Some(marked))
         })?;
         match kind.plural {
-            // k3s takes an etcd member out when its node is deleted, and forgets the node's password.
             "nodes" => {
-                self.store.node_is_deleted(name);
-                let secret = crate::k3s::supervisor::password_secret(name);
-                let _ = self.delete(Kind::plural("secrets"), "kube-system", &secret, None);
                 let _ = self.delete(Kind::plural("leases"), "kube-node-lease", name, None);
             }
             "namespaces" => {

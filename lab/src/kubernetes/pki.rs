@@ -9,7 +9,7 @@ use rustls::{RootCertStore, ServerConfig, crypto::ring::default_provider, server
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-/// How long what a server issues is valid: a year, as k3s and kubeadm have it.
+/// How long what a server issues is valid: a year, as kubeadm has it.
 const LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Clocks differ; certificates are valid a little before they are made.
 const BACKDATED: Duration = Duration::from_secs(3600);

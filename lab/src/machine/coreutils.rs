@@ -228,14 +228,14 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_checksum_fails_and_says_what_the_file_has() {
         let machine = testing::machine("node01");
-        machine.disk.write("/tmp/k3s", b"hello", 0o644).unwrap();
+        machine.disk.write("/tmp/file", b"hello", 0o644).unwrap();
         let sum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
-        machine.disk.write("/tmp/good", format!("{sum}  /tmp/k3s\n").as_bytes(), 0o644).unwrap();
+        machine.disk.write("/tmp/good", format!("{sum}  /tmp/file\n").as_bytes(), 0o644).unwrap();
         assert_eq!(run_line(&machine, "sha256sum --check --strict /tmp/good"), Exit::SUCCESS);
         for (content, reason) in [
-            (format!("{}  /tmp/k3s\n", "0".repeat(64)), "did NOT match"),
-            (format!("{sum} /tmp/k3s\n"), "no properly formatted"),
-            (format!("{sum}  /tmp/k3s\nrubbish\n"), "1 improperly formatted"),
+            (format!("{}  /tmp/file\n", "0".repeat(64)), "did NOT match"),
+            (format!("{sum} /tmp/file\n"), "no properly formatted"),
+            (format!("{sum}  /tmp/file\nrubbish\n"), "1 improperly formatted"),
             (format!("{sum}  /tmp/nothing\n"), "/tmp/nothing"),
             (String::new(), "no properly formatted"),
         ] {

@@ -380,12 +380,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_download_that_takes_longer_than_the_kernel_waits_is_half_there() {
         let disk = Disk::new(None).unwrap();
-        let mut file = disk.open_for_writing("/k3s", false, 0o644).unwrap();
+        let mut file = disk.open_for_writing("/program", false, 0o644).unwrap();
         for _ in 0..40 {
             file.write_all(b"x").unwrap();
             tokio::time::advance(std::time::Duration::from_secs(1)).await;
         }
         disk.lose_memory();
-        assert_eq!(disk.stat("/k3s").unwrap().0, 11);
+        assert_eq!(disk.stat("/program").unwrap().0, 11);
     }
 }

@@ -192,7 +192,7 @@ mod tests {
         for (line, reason) in [
             ("curl x", "absolute path"),
             ("/bin/sh -c 'x", "not closed"),
-            ("/usr/bin/curl https://p/v1%2Bk3s1", "unknown specifier `%2`"),
+            ("/usr/bin/curl https://p/v1%2Brc1", "unknown specifier `%2`"),
             ("/usr/bin/curl x | /usr/bin/tee y", "no shell"),
             ("/usr/bin/find /x -exec /usr/bin/true {} ;", "no shell"),
             ("", "no command"),

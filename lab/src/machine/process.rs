@@ -1,7 +1,7 @@
 //! Running a program on a simulated machine: finding it, giving it its surroundings, its exit code.
 
 use super::{Machine, coreutils, curl, files, find, systemctl};
-use crate::{k3s, kubeadm};
+use crate::kubeadm;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -114,8 +114,6 @@ pub(crate) fn check(machine: &Machine, program: &str) -> Result<Found, Exit> {
 pub(crate) enum Found {
     /// A program of the stock image.
     Stock(String),
-    /// A file on the machine's disk that we know how to simulate.
-    K3s(String),
     /// One of those that a kubeadm bundle brings.
     Kubeadm(kubeadm::Program, String),
 }
@@ -144,7 +142,6 @@ fn on_disk(machine: &Machine, path: &str) -> Result<Found, Exit> {
             Err(Exit::failure(NOT_EXECUTABLE, format!("{path}: permission denied (the file is not executable)")))
         }
         Ok((0, _)) => Err(Exit::failure(NOT_EXECUTABLE, format!("{path}: exec format error (the file is empty)"))),
-        Ok(_) if path.ends_with("/k3s") => Ok(Found::K3s(path.to_owned())),
         Ok(_) => match kubeadm::Program::of(path) {
             Some(program) => Ok(Found::Kubeadm(program, path.to_owned())),
             None => Err(Exit::failure(NOT_EXECUTABLE, format!("{path}: this program is not simulated"))),
@@ -159,7 +156,6 @@ async fn dispatch(machine: &Arc<Machine>, program: &str, process: Process) -> Ex
         Err(exit) => return exit,
     };
     match found {
-        Found::K3s(path) => k3s::run(Arc::clone(machine), &path, process).await,
         Found::Kubeadm(program, path) => program.run(Arc::clone(machine), &path, process).await,
         Found::Stock(name) => match name.as_str() {
             "curl" => curl::run(machine, &process).await,

@@ -36,7 +36,7 @@ fn client(network: &Network, proxy: &Proxy) -> HttpClient {
 }
 
 async fn get(client: &HttpClient) -> (u16, String) {
-    let request = http::Request::get("http://plane.demo.internal/artifacts/k3s?x=1").body(Bytes::new()).unwrap();
+    let request = http::Request::get("http://plane.demo.internal/artifacts/bundle?x=1").body(Bytes::new()).unwrap();
     let answer = client.send(request, Limits::default()).await.unwrap();
     (answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned())
 }
@@ -44,7 +44,7 @@ async fn get(client: &HttpClient) -> (u16, String) {
 #[tokio::test(start_paused = true)]
 async fn an_absolute_form_request_reaches_a_name_only_the_proxy_knows() {
     let (network, proxy) = site(None);
-    assert_eq!(get(&client(&network, &proxy)).await, (200, "/artifacts/k3s?x=1".to_owned()));
+    assert_eq!(get(&client(&network, &proxy)).await, (200, "/artifacts/bundle?x=1".to_owned()));
     let log = proxy.log();
     assert_eq!((log[0].method.as_str(), log[0].target.as_str()), ("GET", "plane.demo.internal:80"));
     assert!(log[0].status == 200 && log[0].received > 0, "{log:?}");

@@ -168,12 +168,6 @@ impl Datastore {
         Ok(name)
     }
 
-    pub(super) fn forget(&self, node: &str) {
-        let mut state = self.state();
-        state.members.remove(node);
-        state.lost.remove(node);
-    }
-
     /// Whether a node is (still) a member.
     pub(crate) fn is_member(&self, node: &str) -> bool {
         self.state().members.contains_key(node)
@@ -196,7 +190,7 @@ impl Datastore {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Datastores, Leaving};
+    use super::super::Datastores;
     use super::*;
 
     fn place<'a>(disk: &'a Disk, node: &'a str, last: u8) -> Place<'a> {
@@ -206,7 +200,7 @@ mod tests {
     #[test]
     fn a_member_that_is_only_announced_takes_no_majority_away_and_gets_its_vote_once_it_is_up() {
         let (datastores, disk) = (Datastores::default(), Disk::new(None).unwrap());
-        let datastore = datastores.create(Leaving::WhenTold);
+        let datastore = datastores.create(Vec::new());
         let _first = datastore.begin(&place(&disk, "a", 1)).unwrap();
         datastore.announce("b", IpAddr::from([10, 0, 0, 2])).unwrap();
         assert!(datastore.list_members().is_ok() && datastore.promote("b").is_err());
@@ -218,13 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn a_member_stays_when_its_node_is_deleted_and_nobody_leaves_without_whom_the_majority_is_gone() {
+    fn nobody_leaves_without_whom_the_majority_is_gone() {
         let (datastores, disk) = (Datastores::default(), Disk::new(None).unwrap());
-        let datastore = datastores.create(Leaving::WhenTold);
+        let datastore = datastores.create(Vec::new());
         let mut members: Vec<Member> =
             ["a", "b", "c"].iter().map(|node| datastore.begin(&place(&disk, node, 1)).unwrap()).collect();
-        datastore.node_is_deleted("c");
-        assert!(datastore.is_member("c"));
         drop(members.pop());
         let id = |name: &str| datastore.member_id(name);
         assert!(datastore.remove_member(id("b")).unwrap_err().contains("not enough started members"));

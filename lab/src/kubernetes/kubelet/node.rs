@@ -12,15 +12,9 @@ impl Kubelet {
             .iter()
             .map(|taint| json!({"key": taint.key, "value": taint.value, "effect": taint.effect}))
             .collect();
-        let annotations: Map<String, Value> =
-            self.annotations.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
-        let mut spec = json!({"taints": taints});
-        if let Some(provider) = &self.provider {
-            spec["providerID"] = provider.clone().into();
-        }
         json!({"apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": self.name, "labels": self.node_labels(), "annotations": annotations},
-            "spec": spec, "status": self.node_status()})
+            "metadata": {"name": self.name, "labels": self.node_labels(), "annotations": {}},
+            "spec": {"taints": taints}, "status": self.node_status()})
     }
 
     fn architecture(&self) -> &str {

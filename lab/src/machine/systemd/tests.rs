@@ -95,17 +95,20 @@ async fn a_failure_that_may_happen_stops_nothing_and_one_that_may_not_ends_the_r
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_never_ready_times_out_and_environment_files_must_be_there() {
     let machine = machine(&[
-        // Without any settings a server has no authorities, so it ends before it is ready.
-        ("notify.service", "", "Type=notify\nExecStart=/usr/local/bin/k3s server\nTimeoutStartSec=5"),
-        // An agent that cannot join never gets ready.
-        ("waits.service", "", "Type=notify\nExecStart=/usr/local/bin/k3s agent\nTimeoutStartSec=5"),
+        // Without settings it ends before it is ready.
+        ("notify.service", "", "Type=notify\nExecStart=/usr/local/bin/containerd\nTimeoutStartSec=5"),
+        // It goes on for longer, and never says that it is ready.
+        (
+            "waits.service",
+            "",
+            "Type=notify\nExecStart=/usr/bin/curl --retry 5 --retry-all-errors --output /x http://10.1.1.1/x\nTimeoutStartSec=5",
+        ),
         ("env.service", "", "Type=oneshot\nEnvironmentFile=/etc/missing\nExecStart=/usr/bin/true"),
         ("maybe.service", "", "Type=oneshot\nEnvironmentFile=-/etc/missing\nExecStart=/usr/bin/true"),
     ]);
-    machine.disk.write("/usr/local/bin/k3s", b"k3s v1.34.2+k3s1 ", 0o755).unwrap();
+    machine.disk.write("/usr/local/bin/containerd", b"stands for containerd", 0o755).unwrap();
     let Job::Failed(why) = ended(&machine, "notify.service").await else { panic!("it started") };
-    assert!(why.contains("no authorities"), "{why}");
-    machine.disk.write("/etc/rancher/k3s/config.yaml", b"server: https://10.1.1.1:6443\ntoken: x\n", 0o600).unwrap();
+    assert!(why.contains("/etc/containerd/config.toml"), "{why}");
     let before = Instant::now();
     let Job::Failed(why) = ended(&machine, "waits.service").await else { panic!("it started") };
     assert!(why.contains("TimeoutStartSec"), "{why}");

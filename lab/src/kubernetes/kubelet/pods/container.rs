@@ -2,7 +2,10 @@
 
 use super::{BuiltIn, Kubelet, tell, volumes};
 use crate::{
-    kubernetes::{images, kubelet::probe::Probe},
+    kubernetes::{
+        images,
+        kubelet::{SOURCE, probe::Probe},
+    },
     programs::Container,
 };
 use futures::future::BoxFuture;
@@ -39,7 +42,7 @@ pub(super) fn run(kubelet: Arc<Kubelet>, pod: Value, stop: CancellationToken) ->
                 Ended::Over(result) => return over(&kubelet, &pod, restarts, result).await,
             };
             let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-            kubelet.machine.console.say(kubelet.source, format!("pod {name}: {reason}: {message}"));
+            kubelet.machine.console.say(SOURCE, format!("pod {name}: {reason}: {message}"));
             if told != reason {
                 kubelet.event(&pod, "Warning", reason, &message).await;
                 told = reason;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// The container's file tree on the node, by the pod's uid.
 fn home(uid: &str) -> String {
-    format!("/run/k3s/containerd/{uid}")
+    format!("/run/containerd/io.containerd.runtime.v2.task/k8s.io/{uid}")
 }
 
 /// Where a ConfigMap stands on the node for one pod.
