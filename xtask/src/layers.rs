@@ -56,10 +56,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Which of ours the tests of a crate may use beyond that.
 const TESTS_MAY_USE: &[(&str, &[&str])] = &[
     ("maas", &["lab"]),
-    ("engine", &["lab"]),
+    ("engine", &["lab", "firstboot"]),
     ("installer", &["lab"]),
     ("plane", &["lab", "gateway"]),
-    ("lab", &["maas", "engine"]),
+    ("lab", &["maas", "join", "firstboot"]),
 ];
 
 /// Libraries that only these crates may name.
