@@ -9,8 +9,6 @@ use ferrogate_net::{Direct, Fingerprint, Trust};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
@@ -96,13 +94,8 @@ impl Contexts {
         let folder = path.parent().unwrap_or(Path::new("."));
         let write = || -> std::io::Result<()> {
             std::fs::create_dir_all(folder)?;
-            let fresh = path.with_extension("toml.new");
             let text = toml::to_string(self).map_err(std::io::Error::other)?;
-            let _ = std::fs::remove_file(&fresh);
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&fresh, path)
+            ferrogate_files::write_private(path, text.as_bytes())
         };
         write().map_err(|error| Failure::failed(format!("could not write {}: {error}", path.display())))
     }

@@ -5,8 +5,6 @@ use crate::exit::{Failure, Result};
 use crate::print;
 use clap::Args;
 use ferrogate_api::KubeconfigCreate;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 #[derive(Args, Debug)]
@@ -30,15 +28,8 @@ pub(crate) async fn run(plane: &PlaneArgs, args: &KubeconfigArgs) -> Result<()> 
         print::data(created.kubeconfig.expose().trim_end());
         return Ok(());
     };
-    // A fresh file each time: an old one might be readable by others.
-    let write = || -> std::io::Result<()> {
-        let fresh = path.with_extension("new");
-        let _ = std::fs::remove_file(&fresh);
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-        file.write_all(created.kubeconfig.expose().as_bytes())?;
-        std::fs::rename(&fresh, path)
-    };
-    write().map_err(|error| Failure::failed(format!("could not write {}: {error}", path.display())))?;
+    ferrogate_files::write_private(path, created.kubeconfig.expose().as_bytes())
+        .map_err(|error| Failure::failed(format!("could not write {}: {error}", path.display())))?;
     print::note(&format!(
         "{} holds until {}; try: kubectl --kubeconfig {} get nodes",
         path.display(),

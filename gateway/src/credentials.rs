@@ -4,7 +4,7 @@ use crate::config::Checked;
 use async_trait::async_trait;
 use ferrogate_model::{GatewayId, Name, NodeId, fault::chain};
 use ferrogate_net::Trust;
-use ferrogate_tunnel::{Credentials, DialMaterial, Identity, NodeKey, write_private};
+use ferrogate_tunnel::{Credentials, DialMaterial, Identity, NodeKey};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -84,7 +84,12 @@ impl Files {
 
     /// Keeps this process's epoch for the next one.
     pub(crate) fn keep_epoch(&self, epoch: u64) -> io::Result<()> {
-        write_private(&self.state_dir.join(EPOCH_FILE), epoch.to_string().as_bytes())
+        self.write(&self.state_dir.join(EPOCH_FILE), epoch.to_string().as_bytes())
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        std::fs::create_dir_all(&self.state_dir)?;
+        ferrogate_files::write_private(path, content)
     }
 
     fn registration(&self) -> Result<Option<Registration>, String> {
@@ -107,7 +112,7 @@ impl Files {
         if self.registration().ok().flatten() != Some(registration) {
             let path = self.state_dir.join(REGISTRATION_FILE);
             let content = serde_json::to_vec(&registration).map_err(|error| error.to_string())?;
-            write_private(&path, &content).map_err(|error| format!("{}: {error}", path.display()))?;
+            self.write(&path, &content).map_err(|error| format!("{}: {error}", path.display()))?;
         }
         // Of no use any more, and a secret: but the folder may be mounted read-only.
         remove(&self.token_file);

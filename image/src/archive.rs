@@ -1,15 +1,10 @@
 //! Container images packed without Docker: one layer and its description in an archive that containerd and Docker import. The same input gives the same bytes, and so the same checksum.
 
 use crate::error::{Context, Result};
+use ferrogate_files::sha256;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::io::Read;
 use std::path::Path;
-
-/// What is read of a file at a time, in bytes.
-const CHUNK: usize = 1 << 20;
 
 /// What the registries call the processor we run on: `amd64` or `arm64`.
 pub(crate) fn architecture() -> &'static str {
@@ -19,29 +14,12 @@ pub(crate) fn architecture() -> &'static str {
     }
 }
 
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// SHA-256 of a file, as 64 hexadecimal digits.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn sha256_of(path: &Path) -> Result<String> {
-    let mut file = std::fs::File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    let mut digest = Sha256::new();
-    let mut chunk = vec![0; CHUNK];
-    loop {
-        let read = file.read(&mut chunk).with_context(|| format!("reading {}", path.display()))?;
-        if read == 0 {
-            return Ok(hex(&digest.finalize()));
-        }
-        digest.update(&chunk[..read]);
-    }
+    ferrogate_files::sha256_of(path).with_context(|| format!("reading {}", path.display()))
 }
 
 /// A header with fixed time and owner (root).
@@ -134,14 +112,14 @@ pub(crate) fn image(layer: Layer, description: &Description) -> Result<Vec<u8>> 
         "os": "linux",
         "config": {"Entrypoint": description.entrypoint, "Cmd": description.command, "User": description.user,
             "Env": description.environment, "Labels": labels},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", hex(&Sha256::digest(&layer)))]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))]},
     })
     .to_string()
     .into_bytes();
-    let config_name = format!("{}.json", hex(&Sha256::digest(&config)));
+    let config_name = format!("{}.json", sha256(&config));
     let manifest =
         json!([{"Config": config_name, "RepoTags": [description.reference], "Layers": ["layer.tar"]}]).to_string();
-    let mut archive = tar::Builder::new(Vec::with_capacity(layer.len() + CHUNK));
+    let mut archive = tar::Builder::new(Vec::with_capacity(layer.len() + (1 << 20)));
     append(&mut archive, "manifest.json", 0o644, manifest.as_bytes())?;
     append(&mut archive, &config_name, 0o644, &config)?;
     append(&mut archive, "layer.tar", 0o644, &layer)?;
@@ -151,6 +129,7 @@ pub(crate) fn image(layer: Layer, description: &Description) -> Result<Vec<u8>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read as _;
 
     fn packed() -> Vec<u8> {
         let mut layer = Layer::new();
@@ -173,7 +152,7 @@ mod tests {
         layer.file("usr/bin/web", 0o755, b"program").unwrap();
         layer.link("bin", "usr/bin").unwrap();
         let content = layer.archive.into_inner().unwrap();
-        assert_eq!(hex(&Sha256::digest(&content)), "4395a684893b312e9e2259bf119522d2154cd3ccc7d8b219f77bdb234ade08ca");
+        assert_eq!(sha256(&content), "4395a684893b312e9e2259bf119522d2154cd3ccc7d8b219f77bdb234ade08ca");
     }
 
     #[test]
@@ -194,7 +173,7 @@ mod tests {
         assert_eq!(manifest[0]["RepoTags"][0], "example.test/web:1");
         let config: serde_json::Value =
             serde_json::from_slice(&files[manifest[0]["Config"].as_str().unwrap()]).unwrap();
-        let digest = format!("sha256:{}", hex(&Sha256::digest(&files["layer.tar"])));
+        let digest = format!("sha256:{}", sha256(&files["layer.tar"]));
         assert_eq!(config["rootfs"]["diff_ids"][0], digest.as_str());
     }
 

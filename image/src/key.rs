@@ -1,6 +1,5 @@
 //! The name of an artifact's inputs: equal inputs, equal key, and so the artifact that is there already.
 
-use crate::archive::hex;
 use crate::error::{Context, Result};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -48,7 +47,7 @@ impl Key {
 
     /// The key's digits.
     pub fn digits(self) -> String {
-        let mut digits = hex(&self.0.finalize());
+        let mut digits = ferrogate_files::hex(self.0.finalize());
         digits.truncate(DIGITS);
         digits
     }

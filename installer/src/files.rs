@@ -3,7 +3,7 @@
 use crate::InstallError;
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
 };
@@ -19,29 +19,12 @@ pub fn make_private_folder(path: &Path) -> Result<(), InstallError> {
     fs::DirBuilder::new().mode(0o700).create(path).map_err(|source| InstallError::file("make the folder", path, source))
 }
 
-/// Writes a file of mode 0600: beside it first, then in its place.
+/// Writes a file of mode 0600, whole or not at all.
 ///
 /// # Errors
 /// The file or its folder cannot be written.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), InstallError> {
-    let failed = |source| InstallError::file("write", path, source);
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
-    match fs::remove_file(beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(beside).map_err(failed)?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(beside, path).map_err(failed)?;
-    if let Some(folder) = path.parent()
-        && let Ok(folder) = File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
-    {
-        // Makes the rename itself durable; file systems that cannot sync a folder need no such help.
-        let _ = folder.sync_all();
-    }
-    Ok(())
+    ferrogate_files::write_private(path, content).map_err(|source| InstallError::file("write", path, source))
 }
 
 /// Reads a text file.
@@ -74,18 +57,6 @@ pub fn open_log(path: &Path) -> Result<File, InstallError> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn a_private_file_is_replaced_whole_and_only_its_owner_reads_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pcg.key");
-        for content in [b"one".as_slice(), b"two"] {
-            write_private(&path, content).unwrap();
-            assert_eq!(fs::read(&path).unwrap(), content);
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        }
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
-    }
 
     #[test]
     fn a_folder_that_someone_else_made_is_not_used() {

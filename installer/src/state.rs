@@ -65,11 +65,10 @@ impl Progress {
         use rand::RngCore;
         let mut key = [0_u8; 32];
         rand::rng().fill_bytes(&mut key);
-        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         Self {
             format: FORMAT,
             name,
-            request_key: Secret::from(hex),
+            request_key: Secret::from(ferrogate_files::hex(key)),
             pairing_begun: false,
             paired: None,
             maas_endpoint: None,

@@ -27,7 +27,6 @@ mod unit;
 pub use names::SiteConnector;
 pub(crate) use {
     console::Console,
-    coreutils::hex,
     disk::Disk,
     files::empty,
     kernel::setting,

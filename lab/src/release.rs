@@ -3,7 +3,6 @@
 
 use crate::kubeadm::{BundleImage, simulated_bundle, simulated_image};
 use ferrogate_model::release::{Architecture, Artifact, KubeadmImages, Release};
-use sha2::{Digest as _, Sha256};
 use std::{collections::BTreeMap, io, path::Path};
 
 /// Kubernetes as the simulated nodes report it.
@@ -33,7 +32,7 @@ impl Simulated {
         let images = images();
         let mut files = BTreeMap::new();
         let mut artifact = |path: String, content: Vec<u8>| {
-            let sha256 = crate::machine::hex(&Sha256::digest(&content));
+            let sha256 = ferrogate_files::sha256(&content);
             files.insert(path.clone(), content);
             Artifact { path, sha256, upstream: None }
         };

@@ -18,17 +18,9 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, StartError> {
     }
 }
 
-/// Writes `content` to `path`, mode 0600, by way of a second file that is renamed when it is whole.
+/// Writes `content` to `path`, mode 0600, whole or not at all.
 pub(crate) fn write_secret(path: &Path, content: &[u8]) -> Result<(), StartError> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-    let draft = path.with_extension("new");
-    let write = || {
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)
-    };
-    write().map_err(|source| failed(path, source))
+    ferrogate_files::write_private(path, content).map_err(|source| failed(path, source))
 }
 
 /// Removes `path` where it is there.

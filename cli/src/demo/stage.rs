@@ -186,6 +186,5 @@ impl Stage {
 
 /// 256 random bits as text.
 fn random_password() -> Secret {
-    let digits: Vec<_> = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-    Secret::from(digits.concat())
+    Secret::from(ferrogate_files::hex(rand::random::<[u8; 32]>()))
 }

@@ -15,7 +15,6 @@ use ferrogate_model::{Clock, Explain, OperationId, SystemClock, address};
 use ferrogate_net::Connector;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,9 +51,7 @@ pub(super) async fn raise(set: &Set, report: &mut Report) -> Result<Stage> {
 
 /// Writes a file that only its owner may read.
 fn write_secret(path: &Path, text: &str) -> Result<()> {
-    use std::io::Write;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    Ok(file.write_all(text.as_bytes())?)
+    Ok(ferrogate_files::create_private(path, text.as_bytes())?)
 }
 
 /// What a person would answer to the installer's questions.

@@ -6,12 +6,13 @@ mod issue;
 mod secret_text;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ferrogate_files::hex;
 use ferrogate_model::{Explain, Fault, Retry, Timestamp};
 use rand::RngCore;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 /// The Kubernetes group that may do everything.
 pub const MASTERS: &str = "system:masters";
@@ -175,14 +176,7 @@ fn derived(purpose: &str, token: &SecretString) -> [u8; 32] {
 fn random_token() -> SecretString {
     let mut bytes = [0_u8; 16];
     rand::rng().fill_bytes(&mut bytes);
-    hex(&bytes).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes everything");
-        text
-    })
+    hex(bytes).into()
 }
 
 #[cfg(test)]

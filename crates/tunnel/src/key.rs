@@ -156,15 +156,23 @@ impl NodeKey {
     /// # Errors
     /// [`KeyError`] where the file cannot be read or written, or is not a key.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
-        match std::fs::read(path) {
-            Ok(document) => Self::from_document(&document).ok_or_else(|| KeyError::Damaged { path: path.to_owned() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        match Self::load(path) {
+            Err(KeyError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 let (key, document) = Self::generate_document()?;
-                write_private(path, &document).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
-                Ok(key)
+                match create(path, &document) {
+                    Ok(()) => Ok(key),
+                    // Another process of this node was faster; its key is the node's.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::load(path),
+                    Err(source) => Err(KeyError::File { path: path.to_owned(), source }),
+                }
             }
-            Err(source) => Err(KeyError::File { path: path.to_owned(), source }),
+            loaded => loaded,
         }
+    }
+
+    fn load(path: &Path) -> Result<Self, KeyError> {
+        let document = std::fs::read(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+        Self::from_document(&document).ok_or_else(|| KeyError::Damaged { path: path.to_owned() })
     }
 
     /// The public half.
@@ -193,28 +201,12 @@ impl NodeKey {
     }
 }
 
-/// Writes a file that only its owner may read, whole or not at all: a temporary file in the same folder, synced, renamed.
-///
-/// # Errors
-/// What the operating system says.
-pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.new", std::process::id()));
-    let temporary = PathBuf::from(temporary);
-    // A file left by a crash must not keep its old mode.
-    match std::fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
+/// Writes a file that was not there, and its folder where that is missing.
+fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    drop(file);
-    std::fs::rename(&temporary, path)?;
-    std::fs::File::open(folder)?.sync_all()
+    ferrogate_files::create_private(path, content)
 }
 
 #[cfg(test)]

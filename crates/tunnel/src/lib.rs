@@ -25,7 +25,7 @@ pub use agent::{
 pub use allow::{AllowList, BadAllowRule, Resolver, SystemResolver};
 pub use authenticate::{Authenticator, EnrolRefused, Enrolment, KnownNode, Unavailable};
 pub use hub::{DisconnectReason, DrainScope, Hub, HubEvent, HubOptions, NodeStatus};
-pub use key::{KeyError, NodeKey, PublicKey, write_private};
+pub use key::{KeyError, NodeKey, PublicKey};
 
 /// What a gateway offers in the TLS handshake (ALPN) and a plane answers when nothing stands between them.
 pub const ALPN: &[u8] = b"ferrogate/1";

@@ -77,7 +77,7 @@ impl FirstObjects<'_> {
     /// The token that kubeadm insists on.
     fn tokens(&self, init: &Value) -> Result<Vec<Value>, String> {
         let letters =
-            |count: usize| -> String { crate::machine::hex(&rand::random::<[u8; 16]>()).chars().take(count).collect() };
+            |count: usize| -> String { ferrogate_files::hex(rand::random::<[u8; 16]>()).chars().take(count).collect() };
         let default = json!([{}]);
         let given = if init["bootstrapTokens"].is_array() { &init["bootstrapTokens"] } else { &default };
         let mut made = Vec::new();

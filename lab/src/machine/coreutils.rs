@@ -5,7 +5,6 @@ use super::{
     process::{Exit, Process},
 };
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// Runs one of them.
 pub(super) fn run(machine: &Machine, name: &str, process: &Process) -> Exit {
@@ -28,14 +27,6 @@ pub(super) fn run(machine: &Machine, name: &str, process: &Process) -> Exit {
         Ok(()) => Exit::SUCCESS,
         Err(why) => Exit::failure(1, format!("{name}: {why}")),
     }
-}
-
-/// The checksum as `sha256sum` writes it.
-pub(crate) fn hex(digest: &[u8]) -> String {
-    digest.iter().fold(String::with_capacity(64), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string");
-        text
-    })
 }
 
 fn sha256sum(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(), String> {
@@ -93,7 +84,7 @@ fn checksum_line(line: &str) -> Option<(&str, &str)> {
 fn digest(machine: &Machine, path: &str) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     machine.disk.read_pieces(path, |piece| hash.update(piece))?;
-    Ok(hex(&hash.finalize()))
+    Ok(ferrogate_files::hex(hash.finalize()))
 }
 
 fn install(machine: &Machine, process: &Process, arguments: &[&str]) -> Result<(), String> {

@@ -1,10 +1,7 @@
 //! What machines are built from: the files the releases name, from the mirror folder, from the plane's own files, or
 //! fetched once from their publisher and checked before anybody gets a byte.
 
-use crate::{
-    auth::secret,
-    failure::{Failure, Outcome},
-};
+use crate::failure::{Failure, Outcome};
 use bytes::Bytes;
 use ferrogate_model::{
     Fault,
@@ -17,7 +14,6 @@ use http::{Request, header};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
-    io::Read as _,
     path::{Path, PathBuf},
     sync::Mutex,
     time::{Duration, SystemTime},
@@ -138,7 +134,7 @@ impl Artifacts {
             Some(known) => known.sha256,
             None => {
                 let owned = path.to_owned();
-                let sha256 = tokio::task::spawn_blocking(move || sha256_of(&owned))
+                let sha256 = tokio::task::spawn_blocking(move || ferrogate_files::sha256_of(&owned))
                     .await
                     .map_err(|error| Failure::internal(error.to_string()))?
                     .map_err(|error| Failure::internal(chain(&error)))?;
@@ -218,7 +214,7 @@ impl Artifacts {
         }
         file.sync_all().await.map_err(words)?;
         drop(file);
-        let seen = secret::hex(&hasher.finalize());
+        let seen = ferrogate_files::hex(hasher.finalize());
         if seen != artifact.sha256 {
             let _ = fs::remove_file(&draft).await;
             return Err(format!("its checksum is {seen}, not {}", artifact.sha256));
@@ -252,20 +248,6 @@ impl Artifacts {
 fn candidates(folder: &Path, path: &str) -> impl Iterator<Item = PathBuf> + use<> {
     let name = Path::new(path).file_name().map(|name| folder.join(name));
     [Some(folder.join(path)), name].into_iter().flatten()
-}
-
-/// SHA-256 of a file, as 64 hexadecimal digits.
-fn sha256_of(path: &Path) -> std::io::Result<String> {
-    let mut file = std::fs::File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut piece = vec![0; 256 * 1024];
-    loop {
-        let read = file.read(&mut piece)?;
-        if read == 0 {
-            return Ok(secret::hex(&hasher.finalize()));
-        }
-        hasher.update(&piece[..read]);
-    }
 }
 
 async fn open_file(path: &Path, sha256: &str) -> Outcome<Option<Opened>> {

@@ -3,10 +3,9 @@
 //! They carry 256 bits of chance, so a plain fast hash is enough to keep them; passwords, which people choose, are
 //! hashed slowly elsewhere.
 
+use ferrogate_files::hex;
 use rand::{TryRngCore as _, rngs::OsRng};
 use secrecy::SecretString;
-use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 
 /// What a credential is for; the prefix lets secret scanners and people recognise it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +47,7 @@ impl Kind {
 
 /// A fresh credential: the prefix and 64 hexadecimal digits.
 pub(crate) fn generate(kind: Kind) -> SecretString {
-    format!("{}{}", kind.prefix(), hex(&random::<32>())).into()
+    format!("{}{}", kind.prefix(), hex(random::<32>())).into()
 }
 
 /// A fresh pairing code: short enough to be read out over a telephone, 100 bits of chance.
@@ -82,7 +81,7 @@ pub(crate) fn normalise_pairing_code(typed: &str) -> SecretString {
 
 /// SHA-256 of a text as 64 hexadecimal digits: what settings keep of a credential.
 pub(crate) fn hash_text(credential: &str) -> String {
-    hex(&Sha256::digest(credential.as_bytes()))
+    ferrogate_files::sha256(credential)
 }
 
 /// Bytes of the operating system's random source.
@@ -90,14 +89,6 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     OsRng.try_fill_bytes(&mut bytes).expect("an operating system without randomness cannot run a plane");
     bytes
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -16,10 +16,8 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeSet,
-    fmt::Write as _,
     path::Path,
     sync::{Arc, RwLock},
     time::Duration,
@@ -171,10 +169,7 @@ impl Authority {
 
 /// SHA-256 of a certificate's DER form, as `sha256:<64 hexadecimal digits>`.
 fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    Sha256::digest(certificate.as_ref()).iter().fold("sha256:".to_owned(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
+    format!("sha256:{}", ferrogate_files::sha256(certificate))
 }
 
 fn validity(mut params: CertificateParams, now: Timestamp, lifetime: Duration) -> CertificateParams {

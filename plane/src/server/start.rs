@@ -166,7 +166,7 @@ async fn context(options: &Options, store: Store, identity: &Identity, public_ur
         fingerprint: if identity.ca_pem.is_empty() { String::new() } else { identity.fingerprint.clone() },
         ca_pem: identity.ca_pem.clone(),
         data_dir: options.data_dir.clone(),
-        replica: format!("plane-{}", secret::hex(&secret::random::<8>())),
+        replica: format!("plane-{}", ferrogate_files::hex(secret::random::<8>())),
         artifacts: Arc::new(artifacts),
         metrics: Metrics::default(),
         tasks,

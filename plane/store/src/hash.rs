@@ -1,8 +1,6 @@
 //! What is kept of a token or a code: enough to recognise it, nothing to use it with.
 
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
-use std::fmt;
 use subtle::ConstantTimeEq;
 
 /// SHA-256 of a random token, as 64 hexadecimal digits.
@@ -15,7 +13,7 @@ impl SecretHash {
     /// The hash of a token or code.
     #[must_use]
     pub fn of(secret: &SecretString) -> Self {
-        Self(hex(&Sha256::digest(secret.expose_secret().as_bytes())))
+        Self(ferrogate_files::sha256(secret.expose_secret()))
     }
 
     /// Whether this is the hash of `secret`; takes the same time whatever the answer.
@@ -40,17 +38,6 @@ impl PartialEq for SecretHash {
 }
 
 impl Eq for SecretHash {}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    struct Hex<'a>(&'a [u8]);
-    impl fmt::Display for Hex<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-        }
-    }
-    Hex(bytes).to_string()
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,19 +3,15 @@
 //! A sealed value is `key id (8 bytes) ‖ nonce (24) ‖ XChaCha20-Poly1305 ciphertext`, bound to its table, column and row, so
 //! it cannot be moved to another place either. The 192-bit nonce is drawn at random for every value.
 
-use crate::{StoreError, hash::hex};
+use crate::StoreError;
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Generate, Payload},
 };
+use ferrogate_files::hex;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use std::{
-    fmt,
-    io::Write,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
-};
+use std::{fmt, os::unix::fs::PermissionsExt, path::Path};
 use zeroize::Zeroizing;
 
 const KEY_LENGTH: usize = 32;
@@ -91,21 +87,10 @@ impl MasterKey {
     pub fn save(&self, path: &Path) -> Result<(), StoreError> {
         let mut text = Zeroizing::new(String::new());
         for key in &self.keys {
-            text.push_str(&Zeroizing::new(hex(&*key.bytes)));
+            text.push_str(&Zeroizing::new(hex(*key.bytes)));
             text.push('\n');
         }
-        let mut part = path.as_os_str().to_owned();
-        part.push(".new");
-        let part = Path::new(&part);
-        let write = || -> std::io::Result<()> {
-            let mut file =
-                std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(part)?;
-            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(part, path)
-        };
-        write().map_err(|error| key_file(path, error))
+        ferrogate_files::write_private(path, text.as_bytes()).map_err(|error| key_file(path, error))
     }
 
     /// The same keys behind a new one that seals from now on. Save it, open the store with it, call
@@ -126,7 +111,7 @@ impl MasterKey {
     /// Ids of the keys, the one that seals first; safe to show.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
-        self.keys.iter().map(|key| hex(&key.id)).collect()
+        self.keys.iter().map(|key| hex(key.id)).collect()
     }
 
     pub(crate) fn seal(&self, table: &'static str, column: &'static str, row: &str, plain: &[u8]) -> Vec<u8> {
@@ -213,14 +198,7 @@ impl Key {
     }
 
     fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0; KEY_LENGTH];
-        if text.len() != 2 * KEY_LENGTH || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        for (byte, index) in bytes.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(text.get(index..index + 2)?, 16).ok()?;
-        }
-        Some(Self::new(bytes))
+        ferrogate_files::from_hex(text).map(Self::new)
     }
 }
 
@@ -311,7 +289,7 @@ mod tests {
     #[test]
     fn a_key_is_never_shown() {
         let key = MasterKey::generate();
-        let secret = hex(&*key.keys[0].bytes);
+        let secret = hex(*key.keys[0].bytes);
         assert!(!format!("{key:?}").contains(&secret));
     }
 }

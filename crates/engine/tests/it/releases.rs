@@ -3,7 +3,6 @@
 use crate::world::release;
 use ferrogate_lab::kubeadm::{BundleImage, simulated_bundle, simulated_image};
 use ferrogate_model::release::{Artifact, Release};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// A release and what the plane hands out for it, by path.
@@ -24,7 +23,7 @@ impl Installable {
     }
 
     fn file(&mut self, path: &str, content: Vec<u8>) -> Artifact {
-        let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = ferrogate_files::sha256(&content);
         self.files.insert(path.to_owned(), content);
         Artifact { path: path.into(), sha256, upstream: None }
     }

@@ -23,8 +23,7 @@ impl Fingerprint {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "sha256:{}", ferrogate_files::hex(self.0))
     }
 }
 
@@ -42,15 +41,7 @@ impl FromStr for Fingerprint {
         let text = text.trim();
         let prefix = text.get(..7).filter(|prefix| prefix.eq_ignore_ascii_case("sha256:")).ok_or(BadFingerprint)?;
         let digits: Vec<u8> = text[prefix.len()..].bytes().filter(|byte| *byte != b':').collect();
-        if digits.len() != 64 {
-            return Err(BadFingerprint);
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-            *byte = nibble(pair[0]).zip(nibble(pair[1])).map(|(high, low)| high << 4 | low).ok_or(BadFingerprint)?;
-        }
-        Ok(Self(bytes))
+        ferrogate_files::from_hex(digits).map(Self).ok_or(BadFingerprint)
     }
 }
 

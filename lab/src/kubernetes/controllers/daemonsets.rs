@@ -32,7 +32,7 @@ fn one(objects: Objects<'_>, set: &Value, nodes: &[Value], pods: &[Value]) -> Re
     let (namespace, name) = names(set);
     let uid = &set["metadata"]["uid"];
     let template = &set["spec"]["template"];
-    let hash = crate::machine::hex(&Sha256::digest(template.to_string()))[..10].to_owned();
+    let hash = ferrogate_files::hex(Sha256::digest(template.to_string()))[..10].to_owned();
     let owned = |pod: &&Value| {
         pod["metadata"]["ownerReferences"]
             .as_array()

@@ -1,6 +1,6 @@
 //! A site whose machines become nodes with the user-data that the product renders.
 
-use super::support::{Bench, IMAGE, Kube, hex};
+use super::support::{Bench, IMAGE, Kube};
 use ferrogate_firstboot::Kubeadm;
 use ferrogate_join::{ClusterKind, GatewayPayload, Node, NodeConfiguration, Role, cloud_config::CloudConfig};
 use ferrogate_lab::kubeadm::{BundleImage, simulated_bundle, simulated_image};
@@ -8,7 +8,6 @@ use ferrogate_maas::request::{Allocate, Deploy};
 use ferrogate_model::{ClusterId, SystemId, allow::AllowRule, proxy::ProxySettings, release::Release};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use std::net::IpAddr;
 
 pub(super) const VERSION: &str = "v1.36.4";
@@ -70,7 +69,7 @@ impl Cluster {
 
     fn on(bench: Bench, kind: ClusterKind, bundle: Vec<u8>) -> Self {
         let file = |name: &str, content: Vec<u8>| {
-            let sha256 = hex(&Sha256::digest(&content));
+            let sha256 = ferrogate_files::sha256(&content);
             bench.files.lock().unwrap().insert(format!("/artifacts/{name}"), content);
             json!({"path": name, "sha256": sha256})
         };

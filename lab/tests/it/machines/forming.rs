@@ -2,14 +2,13 @@
 
 use super::{
     cluster::{Cluster, SHARED, VERSION},
-    support::{IMAGE, eventually, hex},
+    support::{IMAGE, eventually},
 };
 use ferrogate_join::{ClusterKind, Role};
 use ferrogate_lab::{Backend as _, kubeadm::simulated_image};
 use ferrogate_net::Trust;
 use http::Method;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
 #[tokio::test(start_paused = true)]
 async fn one_server_and_its_workers_become_a_cluster() {
@@ -110,7 +109,7 @@ async fn an_image_that_is_missing_shows_in_the_pods_state_and_heals_when_it_come
     let mut cluster = Cluster::memory(ClusterKind::Gateway).await;
     let other = simulated_image("ferrogate/other:0.1.0");
     let image = &mut cluster.desired.release.architectures[0].gateway_image;
-    image.sha256 = hex(&Sha256::digest(&other));
+    image.sha256 = ferrogate_files::sha256(&other);
     cluster.bench.replace_file(&image.path, other);
     let (machine, _, kube) = cluster.first().await;
     let pods = "/api/v1/namespaces/ferrogate-system/pods";

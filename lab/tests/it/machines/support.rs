@@ -276,7 +276,3 @@ fn serve_files(listener: Listener, files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>)
     });
     certificate.pem()
 }
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
