@@ -5,7 +5,7 @@ use clap::Args;
 use ferrogate_api::{Client, ClientOptions};
 use ferrogate_model::fault;
 use ferrogate_model::proxy::ProxySettings;
-use ferrogate_net::{Direct, Fingerprint, Trust};
+use ferrogate_net::{Fingerprint, Trust};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -198,7 +198,7 @@ pub(crate) fn client(url: Url, token: Option<SecretString>, trust: Trust) -> Res
         token,
         trust,
         proxy: proxy_from_environment()?,
-        connector: Arc::new(Direct::new()),
+        hosts: Vec::new(),
         user_agent: concat!("ferrogate/", env!("CARGO_PKG_VERSION")).to_owned(),
     };
     Client::new(options).map_err(|error| Failure::usage(fault::chain(&error)))

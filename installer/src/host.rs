@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 /// The host the installer runs on.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// Opens connections: to MAAS and the nodes directly, to the plane directly or through the site's proxy.
+    /// Opens connections to MAAS and the nodes. The plane is reached by ordinary sockets, directly or through the site's proxy.
     pub connector: Arc<dyn Connector>,
     /// The time.
     pub clock: Arc<dyn Clock>,

@@ -53,7 +53,7 @@ impl SiteProbes {
         let url = answers.or_default(Question::Endpoint).parse();
         let url = url.map_err(|error: url::ParseError| Problem::new(error.to_string()))?;
         let proxy = config::proxy_settings(answers).map_err(|error| Problem::of(&error))?;
-        plane_client(&self.host, url, self.plane_trust.clone(), proxy).map_err(|error| Problem::of(&error))
+        plane_client(url, self.plane_trust.clone(), proxy).map_err(|error| Problem::of(&error))
     }
 
     fn maas(&self, answers: &Answers, key: &str) -> Result<ferrogate_maas::Client, Problem> {
@@ -114,15 +114,8 @@ impl Probes for SiteProbes {
 ///
 /// # Errors
 /// The trust settings cannot be used.
-pub(crate) fn plane_client(host: &Host, url: url::Url, trust: Trust, proxy: ProxySettings) -> Result<Client, ApiError> {
-    Client::new(ClientOptions {
-        url,
-        token: None,
-        trust,
-        proxy,
-        connector: Arc::clone(&host.connector),
-        user_agent: USER_AGENT.to_owned(),
-    })
+pub(crate) fn plane_client(url: url::Url, trust: Trust, proxy: ProxySettings) -> Result<Client, ApiError> {
+    Client::new(ClientOptions { url, token: None, trust, proxy, hosts: Vec::new(), user_agent: USER_AGENT.to_owned() })
 }
 
 /// A client of MAAS, which is always reached directly.

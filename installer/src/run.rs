@@ -116,11 +116,11 @@ async fn run(begun: &Begun, screen: &dyn Screen, host: &Host) -> Result<Outcome,
     let steps = Steps::new(screen, host.cancel.clone(), config.deadlines.overall);
     tracing::info!(gateway = %config.name, overall = %describe(config.deadlines.overall), "an installation goes on");
     let site = checks(config, &progress, host, &steps).await?;
-    if let Some(gateway) = installed(begun, &site, &mut progress, host, screen).await? {
+    if let Some(gateway) = installed(begun, &site, &mut progress, screen).await? {
         return Ok(Outcome::Installed { gateway, config: folder.config() });
     }
     let paired_before = progress.paired.is_some();
-    let paired = pair(begun, &site, &mut progress, host, &steps).await?;
+    let paired = pair(begun, &site, &mut progress, &steps).await?;
     if !paired_before {
         image(config, &progress, host, &steps).await?;
     }
@@ -166,12 +166,11 @@ async fn installed(
     begun: &Begun,
     site: &Site,
     progress: &mut Progress,
-    host: &Host,
     screen: &dyn Screen,
 ) -> Result<Option<GatewayId>, InstallError> {
     let Begun { config, folder, sealer } = begun;
     let (Some(since), Some(paired)) = (progress.finished, progress.paired.clone()) else { return Ok(None) };
-    let status = door(config, site, &paired, host)?
+    let status = door(config, site, &paired)?
         .status()
         .await
         .map_err(|error| InstallError::plane("the plane does not say how the gateway is", error))?;
@@ -190,7 +189,6 @@ async fn pair(
     begun: &Begun,
     site: &Site,
     progress: &mut Progress,
-    host: &Host,
     steps: &Steps<'_>,
 ) -> Result<PairResponse, InstallError> {
     let Begun { config, folder, sealer } = begun;
@@ -201,7 +199,7 @@ async fn pair(
     let step =
         Step { title: "Pairing", goal: "an answer of the plane to the pairing code".into(), within: PAIRING_DEADLINE };
     let live = Live::default();
-    let client = plane(config, site, host)?;
+    let client = plane(config, site)?;
     progress.pairing_begun = true;
     folder.keep(sealer, progress)?;
     let request = pairing::request(config, site, progress);
@@ -243,7 +241,7 @@ async fn build(
     steps: &Steps<'_>,
 ) -> Result<(GatewayDoor, Pass), InstallError> {
     let Begun { config, folder, sealer } = begun;
-    let door = door(config, site, paired, host)?;
+    let door = door(config, site, paired)?;
     let engine = engine(config, &door, host)?;
     let desired = desired(config, site, paired, pairing::materials(paired)?, false)?;
     progress.maas_endpoint = Some(config.maas.endpoint.to_string());
@@ -285,15 +283,15 @@ async fn build(
 }
 
 /// A client of the plane without credentials, by the site's way out.
-fn plane(config: &Config, site: &Site, host: &Host) -> Result<ferrogate_api::Client, InstallError> {
+fn plane(config: &Config, site: &Site) -> Result<ferrogate_api::Client, InstallError> {
     let proxy = site.proxy(config);
-    crate::probes::plane_client(host, config.plane.endpoint.clone(), config.plane.trust.clone(), proxy)
+    crate::probes::plane_client(config.plane.endpoint.clone(), config.plane.trust.clone(), proxy)
         .map_err(|error| InstallError::plane("the plane cannot be asked", error))
 }
 
-fn door(config: &Config, site: &Site, paired: &PairResponse, host: &Host) -> Result<GatewayDoor, InstallError> {
+fn door(config: &Config, site: &Site, paired: &PairResponse) -> Result<GatewayDoor, InstallError> {
     let token: SecretString = paired.install_token.clone().into_inner();
-    let client = plane(config, site, host)?.with_token(Some(token));
+    let client = plane(config, site)?.with_token(Some(token));
     Ok(GatewayDoor::new(client, paired.gateway_id))
 }
 

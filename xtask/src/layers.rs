@@ -71,6 +71,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("yamux", &["tunnel"]),
     ("anyhow", &["cli", "gateway", "xtask"]),
     ("clap", &["cli", "gateway", "installer", "lab", "tests", "xtask"]),
+    ("oauth1-request", &["maas"]),
+    ("reqwest", &["api"]),
     ("argon2", &["plane"]),
     ("rcgen", &["plane", "join", "lab"]),
 ];

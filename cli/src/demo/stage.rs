@@ -10,7 +10,7 @@ use ferrogate_lab::release::Simulated;
 use ferrogate_lab::{Lab, LabOptions};
 use ferrogate_model::fault;
 use ferrogate_model::proxy::ProxySettings;
-use ferrogate_net::{Direct, Trust};
+use ferrogate_net::Trust;
 use ferrogate_plane::{Options, Running, Server};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -88,7 +88,7 @@ impl Stage {
             token: None,
             trust: Trust::ca(plane.ca_pem.clone()),
             proxy: ProxySettings::default(),
-            connector: Arc::new(Direct::new().with_hosts([(PLANE_NAME, address.ip())])),
+            hosts: vec![(PLANE_NAME.to_owned(), address.ip())],
             user_agent: concat!("ferrogate-demo/", env!("CARGO_PKG_VERSION")).to_owned(),
         })?;
         let setup_token =

@@ -1,7 +1,8 @@
-//! A typed client of the API over any connector.
+//! A typed client of the API.
 
 mod calls;
 mod events;
+mod transport;
 
 pub use events::EventStream;
 
@@ -9,12 +10,13 @@ use crate::{API_PREFIX, Problem};
 use bytes::Bytes;
 use ferrogate_model::proxy::ProxySettings;
 use ferrogate_model::{Explain, Fault, Retry};
-use ferrogate_net::{Connector, HttpClient, HttpError, Limits, Trust, TrustError};
+use ferrogate_net::{HttpError, Trust, TrustError};
 use http::{Method, Request, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, time::Duration};
+use transport::{Limits, Transport};
 use url::Url;
 
 /// How long a call may take where nothing else is said; creating a cluster asks MAAS through the gateway.
@@ -31,10 +33,10 @@ pub struct ClientOptions {
     pub token: Option<SecretString>,
     /// Whom to believe.
     pub trust: Trust,
-    /// The way out.
+    /// The way out. Nothing is read from the environment.
     pub proxy: ProxySettings,
-    /// What opens the connections.
-    pub connector: Arc<dyn Connector>,
+    /// Names whose addresses are given here and not asked for, as in a hosts file.
+    pub hosts: Vec<(String, IpAddr)>,
     /// Name and version of the program, for the plane's log.
     pub user_agent: String,
 }
@@ -75,12 +77,6 @@ impl ApiError {
             Self::Problem(problem) => Some(problem),
             Self::Unreachable { .. } | Self::NotAPlane { .. } | Self::Trust(_) => None,
         }
-    }
-
-    /// Whether the plane answered with this code.
-    #[must_use]
-    pub fn has_code(&self, code: &str) -> bool {
-        self.problem().is_some_and(|problem| problem.code == code)
     }
 }
 
@@ -125,7 +121,7 @@ impl Explain for ApiError {
 /// A client of one plane with one set of credentials. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: HttpClient,
+    http: Transport,
     url: Url,
     token: Option<SecretString>,
 }
@@ -134,13 +130,9 @@ impl Client {
     /// Makes a client; opens no connection yet.
     ///
     /// # Errors
-    /// [`ApiError::Trust`] where the trust settings cannot be used.
+    /// [`ApiError::Trust`] where the trust settings cannot be used, [`ApiError::NotAPlane`] where the address cannot be.
     pub fn new(options: ClientOptions) -> Result<Self, ApiError> {
-        let http = HttpClient::builder(options.connector)
-            .trust(options.trust)
-            .proxy(options.proxy)
-            .user_agent(options.user_agent)
-            .build()?;
+        let http = Transport::new(&options)?;
         Ok(Self { http, url: options.url, token: options.token })
     }
 

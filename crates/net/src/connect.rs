@@ -64,8 +64,8 @@ pub enum ConnectFailure {
     Unreachable,
     /// The forward proxy wants a user name and password, or does not accept the ones given (407).
     ProxyCredentials,
-    /// The forward proxy answered with this HTTP status instead of 200.
-    ProxyStatus(u16),
+    /// The forward proxy answered with this HTTP status instead of 200; `None` where it is not known.
+    ProxyStatus(Option<u16>),
     /// The TLS handshake failed: a certificate that is not trusted, or something that is not TLS.
     Tls,
     /// The gateway's allow-list does not permit the target.
@@ -76,6 +76,20 @@ pub enum ConnectFailure {
     Budget,
     /// Anything else; the detail has the words.
     Other,
+}
+
+impl ConnectFailure {
+    /// What the operating system's word for a failed connection means, with our words for it.
+    #[must_use]
+    pub fn of_io(error: &std::io::Error) -> (Self, String) {
+        match error.kind() {
+            std::io::ErrorKind::ConnectionRefused => (Self::Refused, "nothing listens there".to_owned()),
+            std::io::ErrorKind::TimedOut => (Self::Timeout, "the network gave up waiting for an answer".to_owned()),
+            std::io::ErrorKind::HostUnreachable => (Self::Unreachable, "the host cannot be reached".to_owned()),
+            std::io::ErrorKind::NetworkUnreachable => (Self::Unreachable, "there is no route to it".to_owned()),
+            _ => (Self::Other, error.to_string()),
+        }
+    }
 }
 
 /// A connection that could not be opened.

@@ -145,13 +145,7 @@ fn fail(target: &Target, failure: ConnectFailure, detail: impl Into<String>) -> 
 }
 
 fn from_io(target: &Target, address: SocketAddr, error: &io::Error) -> ConnectError {
-    let (failure, words) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => (ConnectFailure::Refused, "nothing listens there".to_owned()),
-        io::ErrorKind::TimedOut => (ConnectFailure::Timeout, "the network gave up waiting for an answer".to_owned()),
-        io::ErrorKind::HostUnreachable => (ConnectFailure::Unreachable, "the host cannot be reached".to_owned()),
-        io::ErrorKind::NetworkUnreachable => (ConnectFailure::Unreachable, "there is no route to it".to_owned()),
-        _ => (ConnectFailure::Other, error.to_string()),
-    };
+    let (failure, words) = ConnectFailure::of_io(error);
     let detail = if target.address().is_some() { words } else { format!("{words} ({})", address.ip()) };
     fail(target, failure, detail)
 }

@@ -109,7 +109,7 @@ impl ViaProxy {
             Some(status) => {
                 let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
                 let detail = format!("the proxy answered {status} {}", reason.unwrap_or_default());
-                Err(fail(ConnectFailure::ProxyStatus(status), detail.trim_end().to_owned()))
+                Err(fail(ConnectFailure::ProxyStatus(Some(status)), detail.trim_end().to_owned()))
             }
             None => Err(fail(ConnectFailure::Other, "what answers there is not an HTTP proxy".into())),
         }
@@ -135,7 +135,8 @@ impl Connector for ViaProxy {
 }
 
 /// The value of `Proxy-Authorization`, where the proxy's address has a user name.
-pub(crate) fn authorization(proxy: &ProxyUrl) -> Option<HeaderValue> {
+#[must_use]
+pub fn authorization(proxy: &ProxyUrl) -> Option<HeaderValue> {
     let (user, password) = proxy.credentials()?;
     let pair = format!("{user}:{}", password.expose_secret());
     let text = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));

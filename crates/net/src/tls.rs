@@ -23,7 +23,7 @@ pub async fn connect_tls(
         .map_err(|_| fail(ConnectFailure::Tls, format!("`{text}` cannot be the name in a certificate")))?;
     match tokio::time::timeout(deadline, TlsConnector::from(config).connect(name, io)).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(fail(ConnectFailure::Tls, explain(&error))),
+        Ok(Err(error)) => Err(fail(ConnectFailure::Tls, explain_tls(&error))),
         Err(_) => Err(fail(
             ConnectFailure::Timeout,
             format!("the other side did not finish the TLS handshake within {} s", deadline.as_secs_f32()),
@@ -32,7 +32,8 @@ pub async fn connect_tls(
 }
 
 /// A TLS failure in the words of a person who has to act on it.
-fn explain(error: &io::Error) -> String {
+#[must_use]
+pub fn explain_tls(error: &io::Error) -> String {
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
         return match error.kind() {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {

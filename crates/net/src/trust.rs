@@ -2,12 +2,17 @@
 
 mod fingerprint;
 mod pin;
+mod proxy_apart;
 
 pub use fingerprint::{BadFingerprint, Fingerprint};
 
 use ferrogate_model::{Explain, Fault, Retry};
-use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    crypto::CryptoProvider,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 
@@ -117,19 +122,52 @@ impl Trust {
     /// # Errors
     /// A certificate or key cannot be read, or nothing at all would be trusted.
     pub fn client_config(&self, alpn: &[&[u8]]) -> Result<Arc<ClientConfig>, TrustError> {
+        self.config_for(self.verifier()?, alpn)
+    }
+
+    /// The same for a client that has one TLS configuration for the server and for a forward proxy that is itself reached
+    /// by TLS: a pin is asked about the server, and [`Trust::authorities`] about the proxy. Where both are the same host,
+    /// the pin alone decides.
+    ///
+    /// # Errors
+    /// As [`Trust::client_config`].
+    pub fn client_config_via(
+        &self,
+        proxy: &str,
+        server: &str,
+        alpn: &[&[u8]],
+    ) -> Result<Arc<ClientConfig>, TrustError> {
+        let Ok(proxy_name) = ServerName::try_from(proxy.to_owned()) else { return self.client_config(alpn) };
+        if self.fingerprint.is_none() || proxy.eq_ignore_ascii_case(server) {
+            return self.client_config(alpn);
+        }
+        let verifier = proxy_apart::ProxyApart::new(proxy_name, self.authorities().verifier()?, self.verifier()?);
+        self.config_for(Arc::new(verifier), alpn)
+    }
+
+    fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, TrustError> {
         let provider = provider();
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        if let Some(fingerprint) = self.fingerprint {
+            return Ok(Arc::new(pin::PinVerifier::new(fingerprint, provider)));
+        }
+        let roots = self.roots()?;
+        if roots.is_empty() {
+            return Err(TrustError::NoAuthorities);
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        Ok(verifier.map_err(|error| TrustError::Ca(error.to_string()))?)
+    }
+
+    fn config_for(
+        &self,
+        verifier: Arc<dyn ServerCertVerifier>,
+        alpn: &[&[u8]],
+    ) -> Result<Arc<ClientConfig>, TrustError> {
+        let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
-            .map_err(|error| TrustError::Identity(error.to_string()))?;
-        let builder = if let Some(fingerprint) = self.fingerprint {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(pin::PinVerifier::new(fingerprint, provider)))
-        } else {
-            let roots = self.roots()?;
-            if roots.is_empty() {
-                return Err(TrustError::NoAuthorities);
-            }
-            builder.with_root_certificates(roots)
-        };
+            .map_err(|error| TrustError::Identity(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
         let mut config = match self.identity()? {
             Some((chain, key)) => {
                 builder.with_client_auth_cert(chain, key).map_err(|error| TrustError::Identity(error.to_string()))?

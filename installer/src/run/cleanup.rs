@@ -125,11 +125,11 @@ async fn give_back(
     pairing::unchanged(config, &progress)?;
     let steps = Steps::new(screen, host.cancel.clone(), config.deadlines.cleanup + PLANE_DEADLINE * 2);
     let site = site(begun, host).await;
-    let Some(paired) = paired_or_asked(begun, &site, &mut progress, host, screen).await? else {
+    let Some(paired) = paired_or_asked(begun, &site, &mut progress, screen).await? else {
         screen.line(Tone::Good, "No machine was taken: the plane never answered the pairing code.");
         return Ok(Cleaned::default());
     };
-    let door = super::door(config, &site, &paired, host)?;
+    let door = super::door(config, &site, &paired)?;
     refuse_a_running_gateway(begun, &progress, &door).await?;
     let live = Live::default();
     let step = Step {
@@ -190,13 +190,12 @@ async fn paired_or_asked(
     begun: &Begun,
     site: &Site,
     progress: &mut Progress,
-    host: &Host,
     screen: &dyn Screen,
 ) -> Result<Option<PairResponse>, InstallError> {
     if let Some(paired) = &progress.paired {
         return Ok(Some(paired.clone()));
     }
-    let client = super::plane(&begun.config, site, host)?;
+    let client = super::plane(&begun.config, site)?;
     let request = pairing::request(&begun.config, site, progress);
     match tokio::time::timeout(PLANE_DEADLINE, client.pair(&request)).await {
         Ok(Ok(paired)) => {

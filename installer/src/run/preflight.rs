@@ -74,7 +74,7 @@ pub(crate) async fn preflight(config: &Config, progress: &Progress, host: &Host)
         }
     }
     if progress.paired.is_none()
-        && let Some(check) = account(config, host, &site).await
+        && let Some(check) = account(config, &site).await
     {
         checks.push(check);
     }
@@ -135,10 +135,10 @@ fn this_host() -> Check {
 }
 
 /// Whether the account given beside the pairing code may install.
-async fn account(config: &Config, host: &Host, site: &Site) -> Option<Check> {
+async fn account(config: &Config, site: &Site) -> Option<Check> {
     let (username, password) = config.plane.username.clone().zip(config.plane.password.clone())?;
     let title = "Account on the plane";
-    let client = super::plane(config, site, host).ok()?;
+    let client = super::plane(config, site).ok()?;
     Some(match probes::check_account(&client, username, password).await {
         Ok(seen) => Check::pass("account", title, seen),
         Err(problem) => {

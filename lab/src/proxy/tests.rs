@@ -92,13 +92,13 @@ async fn each_fault_is_one_a_client_can_tell() {
     let target = Target::new("plane.demo.internal", 443);
     proxy.set_fault(Some(ProxyFault::Html(403)));
     let error = connector.connect(&target, DEADLINE).await.err().unwrap();
-    assert_eq!(error.failure, ConnectFailure::ProxyStatus(403));
+    assert_eq!(error.failure, ConnectFailure::ProxyStatus(Some(403)));
     proxy.set_fault(Some(ProxyFault::Hang));
     let error = connector.connect(&target, Duration::from_secs(5)).await.err().unwrap();
     assert_eq!(error.failure, ConnectFailure::Timeout);
     proxy.set_fault(None);
     let error = connector.connect(&Target::new("unknown.example", 443), DEADLINE).await.err().unwrap();
-    assert_eq!(error.failure, ConnectFailure::ProxyStatus(502));
+    assert_eq!(error.failure, ConnectFailure::ProxyStatus(Some(502)));
 }
 
 #[tokio::test(start_paused = true)]

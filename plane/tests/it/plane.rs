@@ -195,7 +195,7 @@ impl TestPlane {
             url: self.running.url.clone(),
             token: Some(SecretString::from(token.to_owned())),
             trust: Trust::ca(&self.running.ca_pem),
-            connector: Arc::new(Direct::new()),
+            hosts: Vec::new(),
             proxy: Default::default(),
             user_agent: "test".into(),
         })

@@ -3,8 +3,6 @@
 use super::{ApiError, Client};
 use crate::Event;
 use bytes::{Buf, Bytes, BytesMut};
-use ferrogate_net::BodyStream;
-use futures::StreamExt;
 use http::Method;
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ const MAX_EVENT: usize = 256 * 1024;
 /// Events as they happen. Ends when the plane closes the stream; resume with the last event's id.
 #[derive(Debug)]
 pub struct EventStream {
-    body: BodyStream,
+    body: reqwest::Response,
     buffer: BytesMut,
 }
 
@@ -31,15 +29,12 @@ impl Client {
         if let Some(after) = after.and_then(|id| http::HeaderValue::from_str(id).ok()) {
             request.headers_mut().insert("last-event-id", after);
         }
-        let response = self
-            .http
-            .send_streaming(request, Duration::from_secs(15))
-            .await
-            .map_err(|error| self.unreachable(error))?;
+        let response =
+            self.http.open(request, Duration::from_secs(15)).await.map_err(|error| self.unreachable(error))?;
         if !response.status().is_success() {
             return Err(self.not_a_plane(format!("HTTP {} to a request for live events", response.status())));
         }
-        Ok(EventStream { body: response.into_body(), buffer: BytesMut::new() })
+        Ok(EventStream { body: response, buffer: BytesMut::new() })
     }
 }
 
@@ -52,7 +47,7 @@ impl EventStream {
                     return Some(event);
                 }
             }
-            let chunk: Bytes = tokio::time::timeout(SILENCE_DEADLINE, self.body.next()).await.ok()??.ok()?;
+            let chunk: Bytes = tokio::time::timeout(SILENCE_DEADLINE, self.body.chunk()).await.ok()?.ok()??;
             if self.buffer.len() + chunk.len() > MAX_EVENT {
                 return None;
             }

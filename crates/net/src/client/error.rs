@@ -83,7 +83,9 @@ impl HttpError {
         self.sent
     }
 
-    pub(super) const fn new(failure: HttpFailure, sent: bool) -> Self {
+    /// A request that failed, and whether the server may have received it; where nobody can tell, it may have.
+    #[must_use]
+    pub const fn new(failure: HttpFailure, sent: bool) -> Self {
         Self { failure, sent }
     }
 

@@ -125,7 +125,7 @@ async fn a_proxy_that_refuses_with_a_web_page_is_named_with_its_status() {
         say(&mut io, "HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\n\r\n<html><title>Blocked</title>").await;
     })
     .await;
-    assert_eq!(error.failure, ConnectFailure::ProxyStatus(403));
+    assert_eq!(error.failure, ConnectFailure::ProxyStatus(Some(403)));
     assert!(error.hint().unwrap().contains("CONNECT to maas.lab:443"));
 }
 
