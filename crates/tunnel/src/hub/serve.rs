@@ -56,7 +56,7 @@ impl From<FrameError> for Failed {
     fn from(error: FrameError) -> Self {
         match error {
             FrameError::Io(_) => Self::Gone(error),
-            FrameError::TooLong(_) | FrameError::Malformed(_) | FrameError::Unexpected(_) => {
+            FrameError::TooLong(_) | FrameError::Malformed(_) | FrameError::Unexpected(_) | FrameError::OutOfTurn => {
                 Self::Refused(Refusal::new(RefusalCode::BadHello, error.to_string()))
             }
         }

@@ -142,7 +142,7 @@ impl ClientHandshake {
             }
             ServerMessage::Welcome(welcome) if self.proved => Ok(ClientStep::Welcome(welcome)),
             ServerMessage::Refused(refusal) => Ok(ClientStep::Refused(refusal)),
-            ServerMessage::Challenge { .. } | ServerMessage::Welcome(_) => Err(FrameError::Unexpected(0)),
+            ServerMessage::Challenge { .. } | ServerMessage::Welcome(_) => Err(FrameError::OutOfTurn),
         }
     }
 }
@@ -260,9 +260,9 @@ mod tests {
             ping_every_ms: 1,
             dead_after_ms: 2,
         }));
-        assert!(client.on_message(&welcome[2..]).is_err());
+        assert!(matches!(client.on_message(&welcome[2..]), Err(FrameError::OutOfTurn)));
         assert!(client.on_message(&challenge[2..]).is_ok());
-        assert!(client.on_message(&challenge[2..]).is_err());
+        assert!(matches!(client.on_message(&challenge[2..]), Err(FrameError::OutOfTurn)));
         assert!(matches!(client.on_message(&welcome[2..]), Ok(ClientStep::Welcome(_))));
     }
 }

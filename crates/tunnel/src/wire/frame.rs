@@ -19,6 +19,9 @@ pub(crate) enum FrameError {
     /// Not the JSON that was expected.
     #[error("a message was not understood")]
     Malformed(#[from] serde_json::Error),
+    /// A challenge or a welcome that was not due.
+    #[error("a message of the handshake came out of turn")]
+    OutOfTurn,
     /// A byte that no message begins with.
     #[error("a message began with the byte {0}")]
     Unexpected(u8),
@@ -70,10 +73,27 @@ mod tests {
 
     proptest! {
         #[test]
-        fn garbage_is_an_error_and_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn garbage_is_an_error_that_says_what_is_wrong_with_it(
+            length in prop_oneof![0..64_u16, any::<u16>()],
+            rest in proptest::collection::vec(any::<u8>(), 0..64),
+            cut in 0..66_usize,
+        ) {
+            let mut bytes = [&length.to_be_bytes(), rest.as_slice()].concat();
+            bytes.truncate(cut);
+            let (length, rest) = (usize::from(length), bytes.get(2..));
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            if let Ok(content) = runtime.block_on(read(&mut bytes.as_slice())) {
-                let _ = decode::<crate::wire::hello::Hello>(&content);
+            match (runtime.block_on(read(&mut bytes.as_slice())), rest) {
+                (Err(FrameError::TooLong(said)), Some(_)) => prop_assert!(said == length && length > MAX_FRAME),
+                (Err(FrameError::Io(error)), rest) => {
+                    prop_assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+                    prop_assert!(rest.is_none_or(|rest| length <= MAX_FRAME && rest.len() < length));
+                }
+                (Ok(content), Some(rest)) => {
+                    prop_assert_eq!(&content, &rest[..length]);
+                    let hello = decode::<crate::wire::hello::Hello>(&content);
+                    prop_assert!(matches!(hello, Err(FrameError::Malformed(_))), "{hello:?}");
+                }
+                (other, rest) => prop_assert!(false, "{other:?} of {rest:?}"),
             }
         }
     }
