@@ -10,7 +10,6 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use url::Url;
 
 /// Options every command that talks to a plane has.
