@@ -2,7 +2,7 @@
 //!
 //! It runs over any [`ferrogate_net::Connector`], so the installer uses it directly and the plane through a gateway's
 //! tunnel. It is the only place that knows OAuth, MAAS's paths and MAAS's words. It decides nothing: which machine to take
-//! and when to give it back is the business of `provision`.
+//! and when to give it back is the business of `engine`.
 
 pub mod client;
 mod date;
