@@ -16,7 +16,10 @@ use ferrogate_join::{
     ClusterKind, EtcdTool, Node, NodeConfiguration, NodeSetup, Role, SetupError,
     cloud_config::{self, CloudConfig, Mode},
 };
-use ferrogate_model::release::{Architecture, KubeadmImages, Release};
+use ferrogate_model::{
+    ImageRef,
+    release::{Architecture, Images, Release},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -60,7 +63,7 @@ impl NodeSetup for Kubeadm {
     fn etcd_tool(&self, release: &Release) -> EtcdTool {
         let file = |name: &str| format!("{KUBERNETES}/pki/etcd/{name}");
         EtcdTool {
-            image: format!("registry.k8s.io/etcd:{}", release.kubeadm.etcd_tag),
+            image: release.images.etcd.to_string(),
             ca: file("ca.crt"),
             certificate: file("healthcheck-client.crt"),
             key: file("healthcheck-client.key"),
@@ -83,7 +86,7 @@ impl Kubeadm {
         enrolment: Option<&SecretString>,
     ) -> Result<CloudConfig, SetupError> {
         let files = base::architecture(configuration, node)?;
-        let images = &configuration.release.kubeadm;
+        let images = &configuration.release.images;
         // The plane reserves it before the first server is installed.
         let shared = names.iter().find_map(|name| name.parse::<IpAddr>().ok());
         let documents = Configuration { configuration, images, node, role, names, shared };
@@ -97,7 +100,7 @@ impl Kubeadm {
         }
         network::add(&mut config, configuration);
         if *role == Role::FirstServer {
-            add_manifests(&mut config, configuration, &images.flannel_image, &documents.host());
+            add_manifests(&mut config, configuration, images, &documents.host());
         }
         if configuration.kind == ClusterKind::Gateway {
             gateway::add(&mut config, configuration, node, enrolment)?;
@@ -123,35 +126,34 @@ fn gateway_image<'a>(configuration: &NodeConfiguration, files: &'a Architecture)
 }
 
 /// Images of the bundle that never run on such a node: it does not spend disk and minutes on them.
-fn not_needed(images: &KubeadmImages, kind: ClusterKind, role: &Role, has_shared_address: bool) -> Vec<String> {
+fn not_needed(images: &Images, kind: ClusterKind, role: &Role, has_shared_address: bool) -> Vec<String> {
     let mut names = Vec::new();
     if matches!(role, Role::Agent(_)) {
         names.push(SERVER_IMAGES.to_owned());
     } else if !has_shared_address {
-        names.push(archive(&images.kube_vip_image));
+        names.push(archive(&images.kube_vip));
     }
     if kind == ClusterKind::Gateway {
-        names.extend([archive("coredns"), archive(&images.flannel_image), archive("kube-proxy")]);
+        names.extend([&images.coredns, &images.flannel, &images.kube_proxy].map(archive));
     }
     names
 }
 
-/// An image's archive in the bundle: the last part of its name, without the tag.
-fn archive(image: &str) -> String {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    format!("{}.tar", last.split([':', '@']).next().unwrap_or(last))
+/// An image's archive in the bundle.
+fn archive(image: &ImageRef) -> String {
+    format!("{}.tar", image.short_name())
 }
 
-fn add_manifests(config: &mut CloudConfig, configuration: &NodeConfiguration, flannel: &str, api: &str) {
+fn add_manifests(config: &mut CloudConfig, configuration: &NodeConfiguration, images: &Images, api: &str) {
     config.file(&format!("{MANIFESTS}/ferrogate-rbac.yaml"), Mode::Private, manifests::rbac());
     config.file(&format!("{MANIFESTS}/bootstrap-token.yaml"), Mode::Private, bootstrap_token(configuration));
     match configuration.kind {
         ClusterKind::Gateway => {
-            let gateway = manifests::gateway(&configuration.release.gateway_image_ref);
+            let gateway = manifests::gateway(&images.gateway);
             config.file(&format!("{MANIFESTS}/ferrogate-gateway.yaml"), Mode::Private, gateway);
         }
         ClusterKind::Tenant => {
-            let flannel = network::flannel(flannel, configuration.spec.pod_cidr, api);
+            let flannel = network::flannel(&images.flannel, configuration.spec.pod_cidr, api);
             config.file(&format!("{MANIFESTS}/flannel.yaml"), Mode::Private, flannel);
         }
     }

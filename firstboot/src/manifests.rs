@@ -1,6 +1,7 @@
 //! What the cluster itself is handed when it starts: rights for the plane's roles, and the gateway.
 
 use ferrogate_join::gateway_config::GATEWAY_ADMIN_PORT;
+use ferrogate_model::ImageRef;
 
 /// Namespace of everything of ours.
 pub const NAMESPACE: &str = "ferrogate-system";
@@ -65,7 +66,7 @@ subjects:
 /// The gateway: one pod on each node, on the node's own network. It runs as root without any capability, because the
 /// files it is handed are root's alone.
 #[must_use]
-pub fn gateway(image: &str) -> String {
+pub fn gateway(image: &ImageRef) -> String {
     format!(
         "apiVersion: v1
 kind: Namespace

@@ -1,10 +1,14 @@
-//! Container images packed without Docker: one layer and its description in an archive that containerd and Docker import. The same input gives the same bytes, and so the same checksum.
+//! Container images packed without Docker: one layer and its description in an archive that containerd and Docker import. The
+//! same input gives the same bytes, and so the same digests.
 
-use crate::error::{Context, Result};
+use crate::error::{BuildError, Context, Result};
 use ferrogate_files::sha256;
+use ferrogate_model::ImageRef;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::path::Path;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// What the registries call the processor we run on: `amd64` or `arm64`.
 pub(crate) fn architecture() -> &'static str {
@@ -99,12 +103,23 @@ pub(crate) struct Description {
     pub labels: Vec<(&'static str, String)>,
 }
 
-/// The image as an archive.
+/// An image, and what it is called for good.
+pub(crate) struct Packed {
+    /// Its name with tag and digest.
+    pub(crate) image: ImageRef,
+    /// The archive.
+    pub(crate) archive: Vec<u8>,
+}
+
+/// The image as an archive in the layout of the Open Container Initiative (image-spec 1.1, "Image Layout"), which older
+/// versions of Docker read too. Its index names it twice: by its tag, and by its digest, because containerd keeps under that
+/// name what is asked for by digest.
 ///
 /// # Errors
-/// When an entry cannot be packed, such as a path that is too long.
-pub(crate) fn image(layer: Layer, description: &Description) -> Result<Vec<u8>> {
+/// When an entry cannot be packed, such as a path that is too long, or the reference is no name with a tag.
+pub(crate) fn image(layer: Layer, description: &Description) -> Result<Packed> {
     let layer = layer.archive.into_inner().context("closing the layer")?;
+    let layer_digest = sha256(&layer);
     let labels: serde_json::Map<_, _> =
         description.labels.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect();
     let config = json!({
@@ -112,18 +127,48 @@ pub(crate) fn image(layer: Layer, description: &Description) -> Result<Vec<u8>> 
         "os": "linux",
         "config": {"Entrypoint": description.entrypoint, "Cmd": description.command, "User": description.user,
             "Env": description.environment, "Labels": labels},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_digest}")]},
     })
-    .to_string()
-    .into_bytes();
-    let config_name = format!("{}.json", sha256(&config));
-    let manifest =
-        json!([{"Config": config_name, "RepoTags": [description.reference], "Layers": ["layer.tar"]}]).to_string();
+    .to_string();
+    let config_digest = sha256(config.as_bytes());
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": blob("application/vnd.oci.image.config.v1+json", &config_digest, config.len()),
+        "layers": [blob("application/vnd.oci.image.layer.v1.tar", &layer_digest, layer.len())],
+    })
+    .to_string();
+    let manifest_digest = sha256(manifest.as_bytes());
+    let image = ImageRef::new(&description.reference, &manifest_digest)
+        .map_err(|error| BuildError::new(format!("packing an image: {error}")))?;
+    let named = |name: &str| {
+        let mut named = blob(MANIFEST, &manifest_digest, manifest.len());
+        named["annotations"] = json!({"io.containerd.image.name": name});
+        named["platform"] = json!({"architecture": architecture(), "os": "linux"});
+        named
+    };
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [named(image.tagged()), named(&image.pinned())],
+    })
+    .to_string();
+    let path = |digest: &str| format!("blobs/sha256/{digest}");
+    let of_docker =
+        json!([{"Config": path(&config_digest), "RepoTags": [image.tagged()], "Layers": [path(&layer_digest)]}]);
     let mut archive = tar::Builder::new(Vec::with_capacity(layer.len() + (1 << 20)));
-    append(&mut archive, "manifest.json", 0o644, manifest.as_bytes())?;
-    append(&mut archive, &config_name, 0o644, &config)?;
-    append(&mut archive, "layer.tar", 0o644, &layer)?;
-    archive.into_inner().context("closing the archive")
+    append(&mut archive, "oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    append(&mut archive, "index.json", 0o644, index.as_bytes())?;
+    append(&mut archive, "manifest.json", 0o644, of_docker.to_string().as_bytes())?;
+    append(&mut archive, &path(&manifest_digest), 0o644, manifest.as_bytes())?;
+    append(&mut archive, &path(&config_digest), 0o644, config.as_bytes())?;
+    append(&mut archive, &path(&layer_digest), 0o644, &layer)?;
+    Ok(Packed { image, archive: archive.into_inner().context("closing the archive")? })
+}
+
+/// Names a blob of the archive by what it is and its digest.
+fn blob(media_type: &str, digest: &str, size: usize) -> serde_json::Value {
+    json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": size})
 }
 
 #[cfg(test)]
@@ -131,7 +176,7 @@ mod tests {
     use super::*;
     use std::io::Read as _;
 
-    fn packed() -> Vec<u8> {
+    fn packed() -> Packed {
         let mut layer = Layer::new();
         layer.file("usr/bin/web", 0o755, b"program").unwrap();
         layer.file("usr/bin/other", 0o755, b"program").unwrap();
@@ -141,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_same_input_gives_the_same_image() {
-        assert_eq!(packed(), packed());
+        assert_eq!(packed().archive, packed().archive);
     }
 
     /// What was packed yesterday has the same digest today: caches and mirrors go by it.
@@ -155,10 +200,11 @@ mod tests {
         assert_eq!(sha256(&content), "4395a684893b312e9e2259bf119522d2154cd3ccc7d8b219f77bdb234ade08ca");
     }
 
+    /// Every blob is what its digest says, from the name down to the layer, for containerd and for Docker.
     #[test]
-    fn the_description_names_the_layer_by_its_digest() {
+    fn everything_is_named_by_its_digest() {
         let packed = packed();
-        let mut archive = tar::Archive::new(packed.as_slice());
+        let mut archive = tar::Archive::new(packed.archive.as_slice());
         let files: std::collections::BTreeMap<String, Vec<u8>> = archive
             .entries()
             .unwrap()
@@ -169,12 +215,28 @@ mod tests {
                 (entry.path().unwrap().display().to_string(), content)
             })
             .collect();
-        let manifest: serde_json::Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
-        assert_eq!(manifest[0]["RepoTags"][0], "example.test/web:1");
-        let config: serde_json::Value =
-            serde_json::from_slice(&files[manifest[0]["Config"].as_str().unwrap()]).unwrap();
-        let digest = format!("sha256:{}", sha256(&files["layer.tar"]));
-        assert_eq!(config["rootfs"]["diff_ids"][0], digest.as_str());
+        let read = |path: &str| serde_json::from_slice::<serde_json::Value>(&files[path]).unwrap();
+        let of = |blob: &serde_json::Value| {
+            let digest = blob["digest"].as_str().unwrap();
+            let path = format!("blobs/{}", digest.replace(':', "/"));
+            let content = &files[&path];
+            assert_eq!(digest, format!("sha256:{}", sha256(content)));
+            assert_eq!(blob["size"], content.len());
+            path
+        };
+        let index = read("index.json");
+        let named: Vec<_> = index["manifests"].as_array().unwrap().iter().collect();
+        let names: Vec<_> = named.iter().map(|one| one["annotations"]["io.containerd.image.name"].clone()).collect();
+        assert_eq!(names, ["example.test/web:1", &packed.image.pinned()]);
+        assert_eq!(named[0]["digest"], named[1]["digest"]);
+        assert_eq!(named[0]["digest"], packed.image.digest());
+        let manifest = read(&of(named[0]));
+        let (config, layer) = (of(&manifest["config"]), of(&manifest["layers"][0]));
+        assert_eq!(read(&config)["rootfs"]["diff_ids"][0], manifest["layers"][0]["digest"], "the layer is not packed");
+        let of_docker = read("manifest.json");
+        assert_eq!(of_docker[0]["RepoTags"][0], "example.test/web:1");
+        assert_eq!(of_docker[0]["Config"], config);
+        assert_eq!(of_docker[0]["Layers"][0], layer);
     }
 
     #[test]

@@ -8,16 +8,20 @@ use crate::key::Key;
 use crate::programs::All;
 use crate::root_image::Tree;
 use crate::workshop::{Step, Workshop};
+use ferrogate_model::ImageRef;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 const STEP: Step = Step { name: "bundle", expected: Duration::from_secs(60) };
 const WEB: Step = Step { name: "web", expected: Duration::from_secs(5) };
 /// Where a node's unit looks for images to import.
 const IMAGES: &str = "var/lib/ferrogate-node/images";
+/// Lists the bundle's images beside it.
+const LIST: &str = "images.json";
 /// Level of compression: programs hardly get smaller above it, and take twice as long.
 const LEVEL: &str = "-3";
 /// Images that only servers run; agents do not even unpack them.
@@ -29,6 +33,8 @@ pub struct Bundle {
     pub path: PathBuf,
     /// Its inputs' key.
     pub key: String,
+    /// Its images, by their role in a release.
+    pub images: BTreeMap<String, ImageRef>,
 }
 
 /// Packs the bundle if it is not there.
@@ -43,10 +49,15 @@ pub fn build(cache: &Cache, programs: &All, tree: &Tree) -> Result<Bundle> {
         .text("of servers", &OF_SERVERS.join(" "))
         .digits();
     let folder = cache.artifact(&STEP, &key, |workshop| {
-        images::node(programs, &tree.folder, workshop.scratch())?;
+        let images = images::node(programs, &tree.folder, workshop.scratch())?;
+        let text = serde_json::to_string_pretty(&images).context("listing the images")?;
+        std::fs::write(workshop.out().join(LIST), text).with_context(|| format!("writing {LIST}"))?;
         pack(workshop, programs)
     })?;
-    Ok(Bundle { path: folder.join("bundle.tar.zst"), key })
+    let list = folder.join(LIST);
+    let text = std::fs::read_to_string(&list).with_context(|| format!("reading {}", list.display()))?;
+    let images = serde_json::from_str(&text).with_context(|| format!("reading {}", list.display()))?;
+    Ok(Bundle { path: folder.join("bundle.tar.zst"), key, images })
 }
 
 /// Packs the scenarios' web image if it is not there.

@@ -2,6 +2,7 @@
 
 use crate::archive::{self, Description, Layer};
 use crate::error::{Context, Result};
+use ferrogate_model::ImageRef;
 use std::path::{Path, PathBuf};
 
 /// Unprivileged user of the image; the DaemonSet overrides it where it must read root's files.
@@ -11,8 +12,8 @@ const USER: &str = "65532:65532";
 pub struct Packed {
     /// The archive.
     pub path: PathBuf,
-    /// The image's whole name, as a DaemonSet names it.
-    pub reference: String,
+    /// The image's name, tag and digest, as a DaemonSet names it.
+    pub image: ImageRef,
     /// SHA-256 of the archive.
     pub sha256: String,
 }
@@ -31,11 +32,10 @@ pub fn pack(binary: &Path, folder: &Path) -> Result<Packed> {
         layer.file("etc/ssl/certs/ca-certificates.crt", 0o644, &roots)?;
     }
     let version = env!("CARGO_PKG_VERSION");
-    let reference = format!("docker.io/ferrogate/gateway:{version}");
-    let archive = archive::image(
+    let archive::Packed { image, archive } = archive::image(
         layer,
         &Description {
-            reference: reference.clone(),
+            reference: format!("docker.io/ferrogate/gateway:{version}"),
             entrypoint: vec!["/ferrogate-gateway".into()],
             command: vec!["run".into()],
             user: USER.into(),
@@ -55,5 +55,5 @@ pub fn pack(binary: &Path, folder: &Path) -> Result<Packed> {
         .and_then(|()| std::fs::rename(&unfinished, &path))
         .with_context(|| format!("writing {}", path.display()))?;
     let sha256 = archive::sha256_of(&path)?;
-    Ok(Packed { path, reference, sha256 })
+    Ok(Packed { path, image, sha256 })
 }

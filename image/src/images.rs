@@ -1,13 +1,15 @@
 //! The container images of a node, and the one that scenarios deploy.
 
-use crate::archive::{self, Description, Layer};
+use crate::archive::{self, Description, Layer, Packed};
 use crate::error::{Context, Result};
 use crate::network_tools;
 use crate::programs::{All, Programs};
+use ferrogate_model::ImageRef;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Raised when the packing changes what is in an image.
-pub(crate) const RECIPE: u32 = 1;
+/// Raised when the packing changes what is in an image or in its archive.
+pub(crate) const RECIPE: u32 = 2;
 /// The tag of pause that Kubernetes v1.36 names. The program is ours: it holds namespaces and buries orphans, as
 /// upstream's does.
 const PAUSE_TAG: &str = "3.10.2";
@@ -19,32 +21,10 @@ pub(crate) const WEB: &str = "ferrogate.test/lab/web:1";
 const SHARED_ADDRESS: &str = "ferrogate.test/lab/shared-address:1";
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin";
 
-/// The names of the images, as kubeadm and the manifests call them.
-pub(crate) struct References {
-    pub(crate) etcd_tag: String,
-    pub(crate) coredns_tag: String,
-    pub(crate) pause: String,
-    pub(crate) flannel: String,
-    pub(crate) shared_address: &'static str,
-}
-
-impl References {
-    pub(crate) fn of(programs: &All) -> Self {
-        Self {
-            // The number after the dash counts upstream's packings of one etcd.
-            etcd_tag: format!("{}-0", programs.etcd.version.trim_start_matches('v')),
-            coredns_tag: programs.coredns.version.clone(),
-            pause: format!("registry.k8s.io/pause:{PAUSE_TAG}"),
-            flannel: format!("ghcr.io/flannel-io/flannel:{}", programs.flannel.version),
-            shared_address: SHARED_ADDRESS,
-        }
-    }
-}
-
 /// An image in the making.
 struct Recipe<'programs> {
-    /// Name of the archive, without `.tar`.
-    name: &'static str,
+    /// What a release calls it.
+    role: &'static str,
     reference: String,
     /// Where each program goes, which module it is of, and what Go called it.
     programs: Vec<(&'static str, &'programs Programs, &'static str)>,
@@ -53,15 +33,15 @@ struct Recipe<'programs> {
     network_tools: bool,
 }
 
-/// Writes the archives of a node's images into a folder.
+/// Writes the archives of a node's images into a folder, each named after its image; says which image has which role in a
+/// release.
 ///
 /// # Errors
 /// When a program or a library is not where it should be.
-pub(crate) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
-    let names = References::of(programs);
+pub(crate) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<BTreeMap<&'static str, ImageRef>> {
     let kubernetes = &programs.kubernetes;
-    let plain = |name, reference, programs, entrypoint| Recipe {
-        name,
+    let plain = |role, reference, programs, entrypoint| Recipe {
+        role,
         reference,
         programs,
         entrypoint,
@@ -69,21 +49,23 @@ pub(crate) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
         network_tools: false,
     };
     let upstream = |name: &str| format!("registry.k8s.io/{name}:{}", kubernetes.version);
+    // The number after the dash counts upstream's packings of one etcd.
+    let etcd = format!("registry.k8s.io/etcd:{}-0", programs.etcd.version.trim_start_matches('v'));
     let recipes = [
         plain(
-            "kube-apiserver",
+            "kube_apiserver",
             upstream("kube-apiserver"),
             vec![("usr/local/bin/kube-apiserver", kubernetes, "kube-apiserver")],
             "/usr/local/bin/kube-apiserver",
         ),
         plain(
-            "kube-controller-manager",
+            "kube_controller_manager",
             upstream("kube-controller-manager"),
             vec![("usr/local/bin/kube-controller-manager", kubernetes, "kube-controller-manager")],
             "/usr/local/bin/kube-controller-manager",
         ),
         plain(
-            "kube-scheduler",
+            "kube_scheduler",
             upstream("kube-scheduler"),
             vec![("usr/local/bin/kube-scheduler", kubernetes, "kube-scheduler")],
             "/usr/local/bin/kube-scheduler",
@@ -91,7 +73,7 @@ pub(crate) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
         Recipe {
             network_tools: true,
             ..plain(
-                "kube-proxy",
+                "kube_proxy",
                 upstream("kube-proxy"),
                 vec![("usr/local/bin/kube-proxy", kubernetes, "kube-proxy")],
                 "/usr/local/bin/kube-proxy",
@@ -99,7 +81,7 @@ pub(crate) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
         },
         plain(
             "etcd",
-            format!("registry.k8s.io/etcd:{}", names.etcd_tag),
+            etcd,
             // Go names a program after its folder, and etcd's is `server`.
             vec![
                 ("usr/local/bin/etcd", &programs.etcd, "server"),
@@ -109,14 +91,22 @@ pub(crate) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
         ),
         plain(
             "coredns",
-            format!("registry.k8s.io/coredns/coredns:{}", names.coredns_tag),
+            format!("registry.k8s.io/coredns/coredns:{}", programs.coredns.version),
             vec![("coredns", &programs.coredns, "coredns")],
             "/coredns",
         ),
-        Recipe { user: PAUSE_USER, ..plain("pause", names.pause, vec![("pause", &programs.pause, "pause")], "/pause") },
+        Recipe {
+            user: PAUSE_USER,
+            ..plain(
+                "pause",
+                format!("registry.k8s.io/pause:{PAUSE_TAG}"),
+                vec![("pause", &programs.pause, "pause")],
+                "/pause",
+            )
+        },
         plain(
-            "shared-address",
-            names.shared_address.to_owned(),
+            "kube_vip",
+            SHARED_ADDRESS.to_owned(),
             vec![("shared-address", &programs.shared_address, "shared-address")],
             "/shared-address",
         ),
@@ -124,13 +114,13 @@ pub(crate) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
             network_tools: true,
             ..plain(
                 "flannel",
-                names.flannel,
+                format!("ghcr.io/flannel-io/flannel:{}", programs.flannel.version),
                 vec![("opt/bin/flanneld", &programs.flannel, "flannel")],
                 "/opt/bin/flanneld",
             )
         },
     ];
-    recipes.iter().try_for_each(|recipe| write(recipe, tree, folder))
+    recipes.iter().map(|recipe| Ok((recipe.role, write(recipe, tree, folder)?))).collect()
 }
 
 /// Writes the archive of the scenarios' web server, `web.tar`.
@@ -139,17 +129,18 @@ pub(crate) fn node(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
 /// When the program is not where it should be.
 pub(crate) fn web(programs: &All, tree: &Path, folder: &Path) -> Result<()> {
     let recipe = Recipe {
-        name: "web",
+        role: "web",
         reference: WEB.to_owned(),
         programs: vec![("web", &programs.web, "web")],
         entrypoint: "/web",
         user: PAUSE_USER,
         network_tools: false,
     };
-    write(&recipe, tree, folder)
+    write(&recipe, tree, folder).map(drop)
 }
 
-fn write(recipe: &Recipe<'_>, tree: &Path, folder: &Path) -> Result<()> {
+/// Writes the archive of an image into a folder, as `<last part of its name>.tar`.
+fn write(recipe: &Recipe<'_>, tree: &Path, folder: &Path) -> Result<ImageRef> {
     let mut layer = Layer::new();
     layer.folder("tmp", 0o1777)?;
     for empty in ["etc", "run", "var"] {
@@ -163,7 +154,7 @@ fn write(recipe: &Recipe<'_>, tree: &Path, folder: &Path) -> Result<()> {
         let content = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         layer.file(place, 0o755, &content)?;
     }
-    let packed = archive::image(
+    let Packed { image, archive } = archive::image(
         layer,
         &Description {
             reference: recipe.reference.clone(),
@@ -173,6 +164,7 @@ fn write(recipe: &Recipe<'_>, tree: &Path, folder: &Path) -> Result<()> {
             ..Description::default()
         },
     )?;
-    let path = folder.join(format!("{}.tar", recipe.name));
-    std::fs::write(&path, packed).with_context(|| format!("writing {}", path.display()))
+    let path = folder.join(format!("{}.tar", image.short_name()));
+    std::fs::write(&path, archive).with_context(|| format!("writing {}", path.display()))?;
+    Ok(image)
 }

@@ -5,15 +5,15 @@ use crate::bundle::Bundle;
 use crate::cache::Cache;
 use crate::error::{Context, Result};
 use crate::gateway_image::Packed;
-use crate::images::References;
 use crate::key::Key;
 use crate::programs::All;
 use crate::workshop::Step;
+use ferrogate_model::release::Release;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 const STEP: Step = Step { name: "release", expected: Duration::from_secs(5) };
 /// What the simulated MAAS calls the root image: uploaded images are `custom/…`.
 const OS_IMAGE: &str = "custom/debian-13";
@@ -23,21 +23,16 @@ const OS_IMAGE: &str = "custom/debian-13";
 /// # Errors
 /// When the files cannot be linked or written.
 pub fn build(cache: &Cache, bundle: &Bundle, gateway: &Packed, programs: &All) -> Result<PathBuf> {
-    let (kubernetes, names) = (&programs.kubernetes.version, References::of(programs));
+    let kubernetes = &programs.kubernetes.version;
     let version = env!("CARGO_PKG_VERSION");
+    let mut images = json!(bundle.images);
+    images["gateway"] = json!(gateway.image);
     let description = |bundle: serde_json::Value, gateway_image: serde_json::Value| {
         json!({
             "version": version,
             "kubernetes": kubernetes,
             "os_image": OS_IMAGE,
-            "gateway_image_ref": gateway.reference,
-            "kubeadm": {
-                "etcd_tag": names.etcd_tag,
-                "coredns_tag": names.coredns_tag,
-                "pause_image": names.pause,
-                "flannel_image": names.flannel,
-                "kube_vip_image": names.shared_address,
-            },
+            "images": images,
             "architectures": [{"name": archive::architecture(), "kubeadm": bundle, "gateway_image": gateway_image}],
         })
     };
@@ -49,7 +44,9 @@ pub fn build(cache: &Cache, bundle: &Bundle, gateway: &Packed, programs: &All) -
         let file_name = gateway.path.file_name().context("the gateway's image has no name")?.display().to_string();
         let bundle = offer(&mirror, &bundle.path, &format!("kubeadm/{kubernetes}/{architecture}/bundle.tar.zst"))?;
         let image = offer(&mirror, &gateway.path, &format!("gateway/{version}/{file_name}"))?;
-        let text = serde_json::to_string_pretty(&description(bundle, image)).context("describing the release")?;
+        // Who reads it refuses what is no release; that must not come to light there.
+        let release: Release = serde_json::from_value(description(bundle, image)).context("describing the release")?;
+        let text = serde_json::to_string_pretty(&release).context("describing the release")?;
         std::fs::write(workshop.out().join("release.json"), text).context("writing release.json")
     })
 }

@@ -19,7 +19,7 @@ mod reset;
 mod schema;
 mod static_pods;
 
-pub use bundle::{BundleImage, simulated_bundle, simulated_image};
+pub use bundle::{BundleImage, simulated_bundle, simulated_image, simulated_images};
 
 use crate::machine::{Exit, Machine, Process};
 use futures::future::BoxFuture;

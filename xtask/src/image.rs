@@ -38,6 +38,6 @@ pub(crate) fn build(out: &Path) -> Result<()> {
     let packed = pack(out)?;
     let size = std::fs::metadata(&packed.path)?.len();
     println!("{}", packed.path.display());
-    println!("tag {}, {} KiB, sha256 {}", packed.reference, size / 1024, packed.sha256);
+    println!("image {}, {} KiB, sha256 of the archive {}", packed.image, size / 1024, packed.sha256);
     Ok(())
 }

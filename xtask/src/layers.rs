@@ -45,7 +45,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("engine", &["model", "files", "net", "maas", "join"]),
     ("firstboot", &["model", "join"]),
     ("plane", &["model", "files", "api", "net", "store", "tunnel", "maas", "join", "engine", "firstboot"]),
-    ("image", &["files"]),
+    ("image", &["files", "model"]),
     ("gateway", &["model", "files", "net", "tunnel", "join"]),
     ("installer", &["model", "files", "api", "net", "maas", "join", "engine", "firstboot"]),
     ("lab", &["model", "files", "net"]),

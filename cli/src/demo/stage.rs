@@ -59,7 +59,7 @@ impl Stage {
         let mirror = folder.path().join("mirror");
         let simulated = Simulated::new();
         simulated.write(&mirror)?;
-        let image = simulated.release.gateway_image_ref.clone();
+        let image = simulated.release.images.gateway.to_string();
 
         let address = free_address()?;
         let url: Url = format!("https://{PLANE_NAME}:{PLANE_PORT}")

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod cluster;
 pub mod fault;
 pub mod id;
+pub mod image;
 pub mod name;
 pub mod proxy;
 pub mod release;
@@ -21,6 +22,7 @@ pub use id::{
     AccountId, ClusterId, EnrolmentId, EventId, GatewayId, NodeId, OperationId, OrphanId, PairingCodeId, SessionId,
     SystemId, TenantId, TokenId, UserId,
 };
+pub use image::ImageRef;
 pub use name::Name;
 
 /// The point in time type used everywhere; always UTC.

@@ -1,5 +1,6 @@
 //! What a plane installs: a release names the exact Kubernetes, gateway image and operating system, with checksums.
 
+use crate::ImageRef;
 use serde::{Deserialize, Serialize};
 
 /// A file that a machine downloads from the plane's `/artifacts` and checks before it uses it.
@@ -34,20 +35,56 @@ impl Architecture {
     }
 }
 
-/// What a kubeadm bundle holds, as kubeadm and the manifests name it.
+/// The container images of a node. Each is named by its digest, so that a node runs what was released or nothing: no tag is
+/// ever looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct KubeadmImages {
-    /// Tag of `registry.k8s.io/etcd`.
-    pub etcd_tag: String,
-    /// Tag of `registry.k8s.io/coredns/coredns`.
-    pub coredns_tag: String,
-    /// The image that holds a pod's namespaces, whole: `registry.k8s.io/pause:3.10.1`.
-    pub pause_image: String,
-    /// The pod network's image, whole.
-    pub flannel_image: String,
-    /// The image that holds the control plane's shared address, whole.
-    pub kube_vip_image: String,
+pub struct Images {
+    /// The gateway, which comes in an archive of its own.
+    pub gateway: ImageRef,
+    /// The first program of the control plane. The bundle holds this and those below.
+    pub kube_apiserver: ImageRef,
+    /// The second.
+    pub kube_controller_manager: ImageRef,
+    /// The third.
+    pub kube_scheduler: ImageRef,
+    /// What Services are made of on each node.
+    pub kube_proxy: ImageRef,
+    /// Kubernetes' database.
+    pub etcd: ImageRef,
+    /// Kubernetes' DNS.
+    pub coredns: ImageRef,
+    /// What holds a pod's namespaces.
+    pub pause: ImageRef,
+    /// The pod network.
+    pub flannel: ImageRef,
+    /// What holds the control plane's shared address.
+    pub kube_vip: ImageRef,
+}
+
+impl Images {
+    /// Those that only servers run.
+    pub fn of_servers(&self) -> impl Iterator<Item = &ImageRef> {
+        [&self.kube_apiserver, &self.kube_controller_manager, &self.kube_scheduler, &self.etcd, &self.kube_vip]
+            .into_iter()
+    }
+
+    /// Those of the bundle that every node may run.
+    pub fn of_all(&self) -> impl Iterator<Item = &ImageRef> {
+        [&self.kube_proxy, &self.coredns, &self.pause, &self.flannel].into_iter()
+    }
+
+    /// Those that kubeadm names by itself, from its own version and the tags that it is told.
+    fn of_kubeadm(&self) -> [(&'static str, &ImageRef); 6] {
+        [
+            ("kube-apiserver", &self.kube_apiserver),
+            ("kube-controller-manager", &self.kube_controller_manager),
+            ("kube-scheduler", &self.kube_scheduler),
+            ("kube-proxy", &self.kube_proxy),
+            ("etcd", &self.etcd),
+            ("coredns/coredns", &self.coredns),
+        ]
+    }
 }
 
 /// One release of the site side: what a gateway or cluster node is made of. Nodes run upstream Kubernetes, set up by kubeadm
@@ -61,10 +98,8 @@ pub struct Release {
     pub kubernetes: String,
     /// The operating system image of MAAS to deploy, as `distro_series` takes it: `ubuntu/noble`.
     pub os_image: String,
-    /// The gateway image's name and tag, as the DaemonSet names it.
-    pub gateway_image_ref: String,
-    /// What the kubeadm bundle holds.
-    pub kubeadm: KubeadmImages,
+    /// The container images.
+    pub images: Images,
     /// The files, for each architecture that is supported.
     pub architectures: Vec<Architecture>,
 }
@@ -79,30 +114,60 @@ struct Document {
     distribution: Option<serde::de::IgnoredAny>,
     kubernetes: String,
     os_image: String,
-    gateway_image_ref: String,
-    kubeadm: KubeadmImages,
+    images: Images,
     architectures: Vec<Architecture>,
 }
 
-/// A release that names a distribution, which releases did while there were two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a release names no `distribution` any more: all are upstream Kubernetes by kubeadm; take the line out")]
-struct NamesDistribution;
+/// What makes a release one that no node could be made of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum NoRelease {
+    /// Releases did so while there were two.
+    #[error("a release names no `distribution` any more: all are upstream Kubernetes by kubeadm; take the line out")]
+    NamesDistribution,
+    /// kubeadm would ask for another image than the bundle holds.
+    #[error(
+        "kubeadm {kubernetes} asks for {expected}, and the release names {image}: name the image that kubeadm asks for"
+    )]
+    NotKubeadms {
+        /// The version of Kubernetes.
+        kubernetes: String,
+        /// Name, and tag where it is Kubernetes' version.
+        expected: String,
+        /// What is named.
+        image: ImageRef,
+    },
+}
 
 impl TryFrom<Document> for Release {
-    type Error = NamesDistribution;
+    type Error = NoRelease;
 
-    fn try_from(document: Document) -> Result<Self, NamesDistribution> {
-        let Document { version, distribution, kubernetes, os_image, gateway_image_ref, kubeadm, architectures } =
-            document;
-        match distribution {
-            Some(_) => Err(NamesDistribution),
-            None => Ok(Self { version, kubernetes, os_image, gateway_image_ref, kubeadm, architectures }),
+    fn try_from(document: Document) -> Result<Self, NoRelease> {
+        let Document { version, distribution, kubernetes, os_image, images, architectures } = document;
+        if distribution.is_some() {
+            return Err(NoRelease::NamesDistribution);
         }
+        for (name, image) in images.of_kubeadm() {
+            // etcd and CoreDNS have versions of their own.
+            let tag = if name.starts_with("kube-") { kubernetes.as_str() } else { image.tag() };
+            let expected = format!("registry.k8s.io/{name}:{tag}");
+            if image.tagged() != expected {
+                return Err(NoRelease::NotKubeadms { kubernetes, expected, image: image.clone() });
+            }
+        }
+        Ok(Self { version, kubernetes, os_image, images, architectures })
     }
 }
 
 impl Release {
+    /// A release as documentation and tests show one. Its digests are of nothing.
+    ///
+    /// # Panics
+    /// Never: a test reads it.
+    #[must_use]
+    pub fn example() -> Self {
+        serde_json::from_str(include_str!("release/example.json")).expect("the example is a release")
+    }
+
     /// The files for an architecture as MAAS writes it (`amd64/generic` or `amd64`).
     #[must_use]
     pub fn for_architecture(&self, maas_architecture: &str) -> Option<&Architecture> {
@@ -116,35 +181,54 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn kubeadm() -> Value {
-        json!({
-            "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "custom/debian-13",
-            "gateway_image_ref": "g:1",
-            "kubeadm": {"etcd_tag": "3.6.6-0", "coredns_tag": "v1.13.1", "pause_image": "registry.k8s.io/pause:3.10.1",
-                "flannel_image": "ghcr.io/flannel-io/flannel:v0.27.4", "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},
-            "architectures": [{"name": "amd64", "kubeadm": {"path": "b", "sha256": "0"}, "gateway_image": {"path": "g", "sha256": "0"}}],
-        })
+    fn example() -> Value {
+        serde_json::from_str(include_str!("release/example.json")).unwrap()
     }
 
     #[test]
     fn a_release_is_read_and_written_back() {
-        let release: Release = serde_json::from_value(kubeadm()).unwrap();
-        assert_eq!(serde_json::to_value(&release).unwrap(), kubeadm());
-        assert_eq!(release.architectures[0].artifacts().count(), 2);
+        assert_eq!(serde_json::to_value(Release::example()).unwrap(), example());
+        assert_eq!(Release::example().architectures[0].artifacts().count(), 2);
+    }
+
+    #[test]
+    fn every_image_of_the_bundle_is_counted_once() {
+        let images = Release::example().images;
+        let all: std::collections::BTreeSet<_> = images.of_servers().chain(images.of_all()).collect();
+        let named = serde_json::to_value(&images).unwrap().as_object().unwrap().len();
+        assert_eq!(all.len() + 1, named, "all but the gateway's");
     }
 
     #[test]
     fn a_release_that_says_too_little_or_too_much_is_refused_in_words() {
-        let mut no_images = kubeadm();
-        no_images.as_object_mut().unwrap().remove("kubeadm");
-        let mut no_bundle = kubeadm();
-        no_bundle["architectures"][0].as_object_mut().unwrap().remove("kubeadm");
-        let mut of_two = kubeadm();
-        of_two["distribution"] = json!("kubeadm");
+        let without = |pointer: &str, name: &str| {
+            let mut value = example();
+            value.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(name);
+            value
+        };
+        let with = |pointer: &str, name: &str, text: Value| {
+            let mut value = example();
+            value.pointer_mut(pointer).unwrap()[name] = text;
+            value
+        };
+        let etcd = format!("docker.io/bitnami/etcd:3@sha256:{}", "0".repeat(64));
         for (value, words) in [
-            (no_images, "missing field `kubeadm`"),
-            (no_bundle, "missing field `kubeadm`"),
-            (of_two, "a release names no `distribution` any more"),
+            (without("", "images"), "missing field `images`"),
+            (without("/images", "kube_vip"), "missing field `kube_vip`"),
+            (without("/architectures/0", "kubeadm"), "missing field `kubeadm`"),
+            (with("", "distribution", json!("kubeadm")), "a release names no `distribution` any more"),
+            (
+                with("", "kubernetes", json!("v1.37.0")),
+                "kubeadm v1.37.0 asks for registry.k8s.io/kube-apiserver:v1.37.0",
+            ),
+            (
+                with("/images", "etcd", json!(etcd)),
+                "asks for registry.k8s.io/etcd:3, and the release names docker.io/bitnami",
+            ),
+            (
+                with("/images", "kube_vip", json!("ghcr.io/kube-vip/kube-vip:v1.0.0")),
+                "`ghcr.io/kube-vip/kube-vip:v1.0.0` does not name an image for good",
+            ),
         ] {
             let error = serde_json::from_value::<Release>(value).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

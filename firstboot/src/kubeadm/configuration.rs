@@ -8,7 +8,7 @@ use ferrogate_join::{
     cloud_config::{CloudConfig, Mode},
     names::{API_PORT, API_SERVER_NAME},
 };
-use ferrogate_model::release::KubeadmImages;
+use ferrogate_model::release::Images;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -49,7 +49,7 @@ const NOT_CHECKED: [&str; 15] = [
 /// Everything the configuration is made of.
 pub(super) struct Configuration<'a> {
     pub(super) configuration: &'a NodeConfiguration,
-    pub(super) images: &'a KubeadmImages,
+    pub(super) images: &'a Images,
     pub(super) node: &'a Node<'a>,
     pub(super) role: &'a Role,
     pub(super) names: &'a [String],
@@ -123,6 +123,8 @@ impl Configuration<'_> {
         json!({
             "name": self.node.name.as_str(),
             "criSocket": SOCKET,
+            // All of them came with the bundle.
+            "imagePullPolicy": "Never",
             // An empty list, so that servers take pods too.
             "taints": self.node.pool.taints.iter().filter_map(|text| taint(text)).collect::<Vec<_>>(),
             "ignorePreflightErrors": NOT_CHECKED,
@@ -154,7 +156,7 @@ impl Configuration<'_> {
             "apiServer": {"certSANs": names, "extraArgs": arguments},
             "etcd": {"local": {
                 "dataDir": "/var/lib/etcd",
-                "imageTag": self.images.etcd_tag,
+                "imageTag": self.images.etcd.tag_and_digest(),
                 // Three times the defaults: a member on a busy processor keeps its lead, and losing a server still costs less
                 // than the shared address does.
                 "extraArgs": [
@@ -163,7 +165,7 @@ impl Configuration<'_> {
                 ],
             }},
             // Nothing but the gateway, on the host's network: no DNS and no services.
-            "dns": if tenant { json!({"imageTag": self.images.coredns_tag}) } else { json!({"disabled": true}) },
+            "dns": if tenant { json!({"imageTag": self.images.coredns.tag_and_digest()}) } else { json!({"disabled": true}) },
             "proxy": {"disabled": !tenant},
         })
     }

@@ -5,6 +5,7 @@ use ferrogate_join::{
     cloud_config::{CloudConfig, Mode},
     names::API_PORT,
 };
+use ferrogate_model::ImageRef;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -48,7 +49,7 @@ fn settings(pods: IpNet) -> Value {
 }
 
 /// The pod network: one pod on each node, on the node's own network.
-pub(super) fn flannel(image: &str, pods: IpNet, api: &str) -> String {
+pub(super) fn flannel(image: &ImageRef, pods: IpNet, api: &str) -> String {
     let settings = settings(pods);
     format!(
         "apiVersion: v1
@@ -135,7 +136,7 @@ spec:
       containers:
       - name: kube-flannel
         image: {image}
-        imagePullPolicy: IfNotPresent
+        imagePullPolicy: Never
         command: [/opt/bin/flanneld]
         args: [--ip-masq, --kube-subnet-mgr]
         env:

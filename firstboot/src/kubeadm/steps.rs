@@ -18,7 +18,7 @@ use ferrogate_join::{
     Role,
     cloud_config::{CloudConfig, Mode},
 };
-use ferrogate_model::release::KubeadmImages;
+use ferrogate_model::{ImageRef, release::Images};
 
 const JOINED: &str = "/var/lib/ferrogate-node/joined";
 const READY: &str = "/var/lib/ferrogate-node/ready";
@@ -67,8 +67,8 @@ const PREPARE: &[&[&str]] = &[
 const START: &[&[&str]] = &[&[SYSTEMCTL, "start", "--no-block", "ferrogate-kubeadm.service"]];
 
 /// Adds containerd, the kubelet and our own units.
-pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, role: &Role, has_shared_address: bool) {
-    config.file("/etc/containerd/config.toml", Mode::Public, containerd_settings(&images.pause_image));
+pub(super) fn add(config: &mut CloudConfig, images: &Images, role: &Role, has_shared_address: bool) {
+    config.file("/etc/containerd/config.toml", Mode::Public, containerd_settings(&images.pause));
     let mut units = vec![
         ("containerd", containerd()),
         ("kubelet", kubelet()),
@@ -85,7 +85,9 @@ pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, role: &Role,
 }
 
 /// Its version 3 is that of containerd 2. The folders of network plugins are the defaults.
-fn containerd_settings(pause: &str) -> String {
+fn containerd_settings(pause: &ImageRef) -> String {
+    // By the name under which containerd keeps it, or it would count as unused and be cleared away on a full disk.
+    let pause = pause.pinned();
     format!(
         "version = 3
 

@@ -6,7 +6,7 @@ use ferrogate_join::{
     cloud_config::{CloudConfig, Mode},
     names::API_PORT,
 };
-use ferrogate_model::release::KubeadmImages;
+use ferrogate_model::release::Images;
 use serde_json::json;
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub(super) const LESS_RIGHTS: [&str; 5] =
     ["/usr/bin/ln", "--symbolic", "--force", LASTING, "/etc/kubernetes/manifests/kube-vip.yaml"];
 
 /// Adds it as a static pod of the kubelet.
-pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, address: IpAddr, role: &Role) {
+pub(super) fn add(config: &mut CloudConfig, images: &Images, address: IpAddr, role: &Role) {
     let lasting = pod(images, address, "admin.conf");
     let begins = format!("{SEED}/manifests/kube-vip.yaml");
     if *role == Role::FirstServer {
@@ -33,7 +33,7 @@ pub(super) fn add(config: &mut CloudConfig, images: &KubeadmImages, address: IpA
 }
 
 /// The pod, which asks Kubernetes with the rights of a file of kubeadm's.
-fn pod(images: &KubeadmImages, address: IpAddr, identity: &str) -> String {
+fn pod(images: &Images, address: IpAddr, identity: &str) -> String {
     let identity = format!("{KUBERNETES}/{identity}");
     let length = if address.is_ipv4() { "32" } else { "128" };
     let (address, port) = (address.to_string(), API_PORT.to_string());
@@ -69,8 +69,8 @@ fn pod(images: &KubeadmImages, address: IpAddr, identity: &str) -> String {
             "hostAliases": [{"ip": "127.0.0.1", "hostnames": ["kubernetes"]}],
             "containers": [{
                 "name": "kube-vip",
-                "image": images.kube_vip_image,
-                "imagePullPolicy": "IfNotPresent",
+                "image": images.kube_vip,
+                "imagePullPolicy": "Never",
                 "args": ["manager"],
                 "env": environment,
                 "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}},

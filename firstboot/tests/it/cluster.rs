@@ -41,24 +41,6 @@ impl Case {
     }
 }
 
-fn release() -> Release {
-    let file = |path: &str| json!({"path": path, "sha256": "0".repeat(64)});
-    serde_json::from_value(json!({
-        "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "custom/debian-13",
-        "gateway_image_ref": "ferrogate/gateway:0.1.0",
-        "kubeadm": {
-            "etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
-            "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10",
-            "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0",
-        },
-        "architectures": [{
-            "name": "amd64", "kubeadm": file("kubeadm/v1.36.4/amd64/bundle.tar.gz"),
-            "gateway_image": file("gateway/amd64.tar"),
-        }],
-    }))
-    .unwrap()
-}
-
 /// A cluster of this kind behind a proxy, with a plane whose CA is its own.
 pub(crate) fn cluster(kind: ClusterKind) -> NodeConfiguration {
     let proxy: ProxyUrl = "http://site:proxy-secret@10.20.0.3:3128".parse().unwrap();
@@ -73,7 +55,7 @@ pub(crate) fn cluster(kind: ClusterKind) -> NodeConfiguration {
         name: "prod".parse().unwrap(),
         kind,
         spec: serde_json::from_value(spec).unwrap(),
-        release: release(),
+        release: Release { os_image: "custom/debian-13".to_owned(), ..Release::example() },
         materials: MATERIALS.clone(),
         artifacts_url: "https://plane.demo.internal/artifacts/".parse().unwrap(),
         plane_ca_pem: Some("certificate of the plane".into()),

@@ -3,6 +3,7 @@
 use crate::cluster::{Case, cluster, render};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ferrogate_join::{ClusterKind, Role, cloud_config::Mode};
+use ferrogate_model::{ImageRef, release::Release};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -44,8 +45,10 @@ fn the_first_server_begins_the_cluster_of_the_release() {
     assert_eq!(cluster["kubernetesVersion"], "v1.36.4");
     assert_eq!(cluster["controlPlaneEndpoint"], "10.20.0.77:6443");
     assert_eq!(cluster["networking"], json!({"podSubnet": "192.168.0.0/16", "serviceSubnet": "10.43.0.0/16"}));
-    assert_eq!(cluster["etcd"]["local"]["imageTag"], "3.6.8-0");
-    assert_eq!(cluster["dns"]["imageTag"], "v1.14.2");
+    let images = Release::example().images;
+    let tag = |image: &ImageRef| format!("{}@{}", image.tag(), image.digest());
+    assert_eq!(cluster["etcd"]["local"]["imageTag"], tag(&images.etcd));
+    assert_eq!(cluster["dns"]["imageTag"], tag(&images.coredns));
     assert_eq!(cluster["proxy"]["disabled"], false);
     assert_eq!(all["KubeProxyConfiguration"]["mode"], "nftables");
     let init = &all["InitConfiguration"];
@@ -164,7 +167,8 @@ fn servers_with_a_shared_address_hold_it_and_everybody_goes_there() {
         };
         let pod: Value = serde_saphyr::from_str(&pod.content).unwrap();
         let container = &pod["spec"]["containers"][0];
-        assert_eq!(container["image"], "ghcr.io/kube-vip/kube-vip:v1.0.0");
+        assert_eq!(container["image"], Release::example().images.kube_vip.to_string());
+        assert_eq!(container["imagePullPolicy"], "Never");
         assert!(container["env"].as_array().unwrap().contains(&json!({"name": "address", "value": "10.20.0.200"})));
         // `admin.conf` has no rights before the first server is done.
         let identity = if role == Role::FirstServer { "super-admin.conf" } else { "admin.conf" };
@@ -239,7 +243,7 @@ fn containerd_holds_pods_with_the_bundles_image_and_alone_uses_the_proxy() {
     let settings: toml::Value = toml::from_str(case.file("/etc/containerd/config.toml")).unwrap();
     assert_eq!(settings["version"].as_integer(), Some(3));
     let images = &settings["plugins"]["io.containerd.cri.v1.images"];
-    assert_eq!(images["pinned_images"]["sandbox"].as_str(), Some("registry.k8s.io/pause:3.10.2"));
+    assert_eq!(images["pinned_images"]["sandbox"].as_str(), Some(Release::example().images.pause.pinned().as_str()));
     let runc = &settings["plugins"]["io.containerd.cri.v1.runtime"]["containerd"]["runtimes"]["runc"];
     assert_eq!(runc["options"]["SystemdCgroup"].as_bool(), Some(true));
     for (unit, uses) in [("containerd", true), ("ferrogate-node", true), ("kubelet", false), ("ferrogate-join", false)]

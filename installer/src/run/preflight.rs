@@ -17,7 +17,7 @@ use ferrogate_engine::preflight::{self, Check, PlaneProbe, PlaneSeen, PlaneUnrea
 use ferrogate_model::{
     Explain, Timestamp,
     proxy::ProxySettings,
-    release::{Architecture, Artifact, KubeadmImages, Release},
+    release::{Architecture, Release},
 };
 use ferrogate_net::{HttpClient, Limits};
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -174,22 +174,12 @@ async fn zone(config: &Config, resolver: &Resolver, check: &Check) -> Check {
 
 /// Stands in for the plane's release until pairing has told which it is: any architecture that machines may have.
 fn any_release() -> Release {
-    let no_file = || Artifact { path: String::new(), sha256: String::new(), upstream: None };
-    let architecture = |name: &str| Architecture { name: name.into(), kubeadm: no_file(), gateway_image: no_file() };
-    Release {
-        version: String::new(),
-        kubernetes: String::new(),
-        os_image: "ubuntu/noble".into(),
-        gateway_image_ref: String::new(),
-        kubeadm: KubeadmImages {
-            etcd_tag: String::new(),
-            coredns_tag: String::new(),
-            pause_image: String::new(),
-            flannel_image: String::new(),
-            kube_vip_image: String::new(),
-        },
-        architectures: vec![architecture("amd64"), architecture("arm64")],
-    }
+    let example = Release::example();
+    let architectures = ["amd64", "arm64"]
+        .into_iter()
+        .flat_map(|name| example.architectures.iter().map(|one| Architecture { name: name.into(), ..one.clone() }))
+        .collect();
+    Release { architectures, ..example }
 }
 
 struct Names(Resolver);

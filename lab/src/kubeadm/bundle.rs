@@ -1,15 +1,26 @@
 //! A bundle for simulated machines: real archives, in which small files stand for programs and images.
 
 use crate::archive::{self, Entry, What};
+use ferrogate_files::sha256;
+use ferrogate_model::{ImageRef, release::Images};
 use serde_json::json;
 
 /// An image of a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BundleImage<'a> {
-    /// Name and tag, as pods name it.
-    pub name: &'a str,
+    /// The image; one of [`simulated_images`], so that its digest is that of the archive.
+    pub image: &'a ImageRef,
     /// Whether only servers run it.
     pub of_servers: bool,
+}
+
+impl BundleImage<'_> {
+    /// Everything that the bundle of a release holds.
+    #[must_use]
+    pub fn all(images: &Images) -> Vec<BundleImage<'_>> {
+        let of_servers = images.of_servers().map(|image| BundleImage { image, of_servers: true });
+        of_servers.chain(images.of_all().map(|image| BundleImage { image, of_servers: false })).collect()
+    }
 }
 
 /// Programs of a bundle, in `/usr/local/bin`.
@@ -31,19 +42,59 @@ pub fn simulated_bundle(version: &str, images: &[BundleImage<'_>]) -> Vec<u8> {
         let name = format!("usr/local/bin/{program}");
         entries.push(Entry { name, mode: 0o755, what: What::File(text.into_bytes()) });
     }
-    for image in images {
-        let place = if image.of_servers { "/server" } else { "" };
-        let last = image.name.rsplit('/').next().unwrap_or(image.name);
-        let file = last.split([':', '@']).next().unwrap_or(last);
-        let content = simulated_image(image.name);
-        entries.push(Entry { name: format!("{IMAGES}{place}/{file}.tar"), mode: 0o644, what: What::File(content) });
+    for BundleImage { image, of_servers } in images {
+        let place = if *of_servers { "/server" } else { "" };
+        let content = simulated_image(image.tagged()).1;
+        let name = format!("{IMAGES}{place}/{}.tar", image.short_name());
+        entries.push(Entry { name, mode: 0o644, what: What::File(content) });
     }
     archive::write(&entries)
 }
 
-/// An image archive that simulated machines import as the image of this name and tag, and as no other.
+/// The images of an example release, as simulated machines have them: [`simulated_image`]s.
 #[must_use]
-pub fn simulated_image(name: &str) -> Vec<u8> {
-    let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": []}]).to_string();
-    archive::write(&[Entry { name: "manifest.json".into(), mode: 0o644, what: What::File(manifest.into_bytes()) }])
+pub fn simulated_images(mut images: Images) -> Images {
+    for image in [
+        &mut images.gateway,
+        &mut images.kube_apiserver,
+        &mut images.kube_controller_manager,
+        &mut images.kube_scheduler,
+        &mut images.kube_proxy,
+        &mut images.etcd,
+        &mut images.coredns,
+        &mut images.pause,
+        &mut images.flannel,
+        &mut images.kube_vip,
+    ] {
+        *image = simulated_image(image.tagged()).0;
+    }
+    images
+}
+
+/// An image that simulated machines import under this name and tag (`registry.k8s.io/pause:3.10.2`) and by its digest, and
+/// its archive: the layout of the Open Container Initiative, with an index, a manifest and nothing below.
+///
+/// # Panics
+/// When that is no name and tag.
+#[must_use]
+pub fn simulated_image(tagged: &str) -> (ImageRef, Vec<u8>) {
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "annotations": {"org.opencontainers.image.description": format!("stands for {tagged} on simulated machines")},
+    })
+    .to_string();
+    let digest = sha256(manifest.as_bytes());
+    let image = ImageRef::new(tagged, &digest).expect("it is given name and tag");
+    let named = |name: &str| {
+        json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": image.digest(),
+            "size": manifest.len(), "annotations": {"io.containerd.image.name": name}})
+    };
+    let index = json!({"schemaVersion": 2, "manifests": [named(image.tagged()), named(&image.pinned())]}).to_string();
+    let file = |name: String, text: String| Entry { name, mode: 0o644, what: What::File(text.into_bytes()) };
+    let archive = archive::write(&[
+        file("oci-layout".into(), json!({"imageLayoutVersion": "1.0.0"}).to_string()),
+        file(format!("blobs/sha256/{digest}"), manifest),
+        file("index.json".into(), index),
+    ]);
+    (image, archive)
 }

@@ -51,7 +51,7 @@ pub(super) fn ctr(machine: &Machine, process: &Process) -> Result<(), String> {
         return Err("ctr: failed to dial \"/run/containerd/containerd.sock\": connect: connection refused".into());
     }
     let content = machine.disk.read(file).map_err(|error| format!("ctr: open {file}: {error}"))?;
-    let names = images::tags(&content).ok_or_else(|| format!("ctr: {file}: unrecognized image format"))?;
+    let names = images::names(&content).ok_or_else(|| format!("ctr: {file}: unrecognized image format"))?;
     let kept = format!("{STORE}/{namespace}/{}.tar", ferrogate_files::hex(Sha256::digest(names.join(" "))));
     machine.disk.write(&kept, &content, 0o600).map_err(|error| format!("ctr: {kept}: {error}"))?;
     machine.console.say(&process.source, format!("imported {}", names.join(", ")));

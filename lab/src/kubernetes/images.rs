@@ -5,80 +5,99 @@ use crate::{
     machine::Disk,
 };
 use serde_json::Value;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Whether an archive with this image is in the folder, whole.
 pub(crate) fn is_imported(disk: &Disk, folder: &str, image: &str) -> bool {
-    disk.list(folder).into_iter().any(|name| {
-        let names = disk.read(&format!("{folder}/{name}")).ok().and_then(|content| tags(&content));
-        names.is_some_and(|names| names.iter().any(|tag| same(tag, image)))
+    let image = kept_as(image);
+    disk.list(folder).into_iter().any(|file| {
+        let names = disk.read(&format!("{folder}/{file}")).ok().and_then(|content| names(&content));
+        names.is_some_and(|names| names.iter().any(|name| *name == image))
     })
 }
 
-/// The names of the images in an archive; `None` where it is no whole archive that names some.
-pub(crate) fn tags(archive: &[u8]) -> Option<Vec<String>> {
-    let entries = archive::read(archive).ok()?;
-    match entries.into_iter().find(|entry| entry.name == "manifest.json")?.what {
-        What::File(manifest) => Some(tags_of(&manifest)),
-        What::Folder | What::Link(_) => None,
+/// The names under which containerd keeps the images of an archive in the layout of the Open Container Initiative; `None`
+/// where it is none, or where something that it names is not in it or not what its digest says.
+pub(crate) fn names(archive: &[u8]) -> Option<Vec<String>> {
+    let files: BTreeMap<String, Vec<u8>> = archive::read(archive)
+        .ok()?
+        .into_iter()
+        .filter_map(|entry| match entry.what {
+            What::File(content) => Some((entry.name, content)),
+            What::Folder | What::Link(_) => None,
+        })
+        .collect();
+    files.get("oci-layout")?;
+    let index: Value = serde_json::from_slice(files.get("index.json")?).ok()?;
+    let mut names = Vec::new();
+    for manifest in index["manifests"].as_array()? {
+        let digest = manifest["digest"].as_str()?.strip_prefix("sha256:")?;
+        let blob = files.get(&format!("blobs/sha256/{digest}"))?;
+        if ferrogate_files::sha256(blob) != digest {
+            return None;
+        }
+        names.push(manifest["annotations"]["io.containerd.image.name"].as_str()?.to_owned());
     }
+    (!names.is_empty()).then_some(names)
 }
 
-/// containerd completes short names, so `docker.io/library/x:1` and `x:1` are the same image.
-fn same(tag: &str, image: &str) -> bool {
-    let short = |name: &str| name.trim_start_matches("docker.io/").trim_start_matches("library/").to_owned();
-    short(tag) == short(image)
-}
-
-/// The names in a docker archive's manifest; none where it cannot be read.
-fn tags_of(manifest: &[u8]) -> Vec<String> {
-    let manifest: Value = serde_json::from_slice(manifest).unwrap_or_default();
-    let images = manifest.as_array().into_iter().flatten();
-    images
-        .flat_map(|image| image["RepoTags"].as_array().into_iter().flatten())
-        .filter_map(|tag| tag.as_str().map(str::to_owned))
-        .collect()
+/// containerd looks for an image that is asked for by tag and digest under its name and digest.
+fn kept_as(image: &str) -> Cow<'_, str> {
+    let Some((tagged, digest)) = image.split_once('@') else { return image.into() };
+    let path = tagged.rfind('/').map_or(0, |slash| slash + 1);
+    let end = tagged[path..].find(':').map_or(tagged.len(), |colon| path + colon);
+    format!("{}@{digest}", &tagged[..end]).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubeadm::simulated_image;
 
     const IMAGES: &str = "/images";
-
-    fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
-        let file = |&(name, content): &(&str, &[u8])| archive::Entry {
-            name: name.into(),
-            mode: 0o644,
-            what: What::File(content.to_vec()),
-        };
-        archive::write(&files.iter().map(file).collect::<Vec<_>>())
-    }
+    const GATEWAY: &str = "docker.io/ferrogate/gateway:0.1.0";
 
     #[test]
     fn an_archive_that_names_its_images_holds_no_others() {
         let disk = Disk::new(None).unwrap();
-        assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"));
-        let manifest = br#"[{"RepoTags": ["ferrogate/gateway:0.1.0"]}]"#;
-        let image = tar(&[("blobs", b"x"), ("manifest.json", manifest)]);
-        disk.write(&format!("{IMAGES}/gateway.tar"), &image, 0o644).unwrap();
-        assert!(is_imported(&disk, IMAGES, "docker.io/ferrogate/gateway:0.1.0"));
-        assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.2.0"));
-        disk.write(&format!("{IMAGES}/gateway.tar"), b"", 0o644).unwrap();
-        assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"));
-        disk.write(&format!("{IMAGES}/gateway.tar"), b"no archive", 0o644).unwrap();
-        assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"));
+        let imported = |image: &str| is_imported(&disk, IMAGES, image);
+        assert!(!imported(GATEWAY));
+        let (image, archive) = simulated_image(GATEWAY);
+        disk.write(&format!("{IMAGES}/gateway.tar"), &archive, 0o644).unwrap();
+        assert!(imported(GATEWAY));
+        assert!(imported(&image.to_string()), "by tag and digest");
+        assert!(imported(&image.pinned()), "by digest");
+        assert!(!imported("docker.io/ferrogate/gateway:0.2.0"));
+        let other = image.to_string().replace(image.digest(), &format!("sha256:{}", "0".repeat(64)));
+        assert!(!imported(&other), "the tag alone does not count");
+        for wrong in [&b""[..], b"no archive"] {
+            disk.write(&format!("{IMAGES}/gateway.tar"), wrong, 0o644).unwrap();
+            assert!(!imported(GATEWAY));
+        }
+    }
+
+    #[test]
+    fn what_is_not_what_its_digest_says_is_no_image() {
+        let (_, archive) = simulated_image(GATEWAY);
+        let mut entries = archive::read(&archive).unwrap();
+        let blob = entries.iter_mut().find(|entry| entry.name.starts_with("blobs/")).unwrap();
+        blob.what = What::File(b"something else".to_vec());
+        assert_eq!(names(&archive::write(&entries)), None);
+        assert!(names(&archive).is_some());
     }
 
     #[test]
     fn what_a_power_cut_left_of_an_archive_is_no_image() {
         let disk = Disk::new(None).unwrap();
-        let whole = tar(&[("manifest.json", br#"[{"RepoTags": ["ferrogate/gateway:0.1.0"]}]"#)]);
+        let (_, whole) = simulated_image(GATEWAY);
         let path = format!("{IMAGES}/gateway.tar");
-        for kept in [0, 300, 512, 522, 1024] {
+        for kept in (0..whole.len()).step_by(256) {
             disk.write(&path, &whole[..kept], 0o644).unwrap();
-            assert!(!is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"), "{kept}");
+            let names = names(&whole[..kept]);
+            // Two empty blocks end an archive; without the last of them nothing is missing.
+            assert!(names.is_none() || kept + 1024 >= whole.len(), "{kept} of {}: {names:?}", whole.len());
         }
         disk.write(&path, &whole, 0o644).unwrap();
-        assert!(is_imported(&disk, IMAGES, "ferrogate/gateway:0.1.0"));
+        assert!(is_imported(&disk, IMAGES, GATEWAY));
     }
 }

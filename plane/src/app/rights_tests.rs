@@ -17,19 +17,6 @@ use ferrogate_store::{
     sessions, tenants, users as stored,
 };
 use secrecy::SecretString;
-use serde_json::json;
-
-fn release() -> Release {
-    let artifact = |path: &str| json!({"path": path, "sha256": "0".repeat(64)});
-    let release = json!({
-        "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
-        "gateway_image_ref": "docker.io/ferrogate/gateway:0.1.0",
-        "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
-            "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10", "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},
-        "architectures": [{"name": "amd64", "kubeadm": artifact("bundle.tar"), "gateway_image": artifact("gateway.tar")}],
-    });
-    serde_json::from_value(release).unwrap()
-}
 
 struct Plane {
     running: Running,
@@ -40,8 +27,9 @@ struct Plane {
 impl Plane {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let running =
-            Server::start(Options::new(folder.path(), "127.0.0.1:0".parse().unwrap(), release())).await.unwrap();
+        let running = Server::start(Options::new(folder.path(), "127.0.0.1:0".parse().unwrap(), Release::example()))
+            .await
+            .unwrap();
         let tenant = tenants::Tenant { id: TenantId::new(), name: "acme".into(), created: running.context.now() };
         tenants::insert(&running.context.store, &tenant).await.unwrap();
         Self { running, tenant: tenant.id, _folder: folder }

@@ -106,17 +106,10 @@ fn sites(all: &mut Examples) {
             "zone": "default", "resource_pool": "default", "pod_cidr": "192.168.0.0/16", "service_cidr": "10.43.0.0/16",
             "proxy": {"https_proxy": "http://proxy.example.com:3128", "no_proxy": "10.20.0.0/22"}, "installer_version": "0.1.0"}),
     );
-    let artifact = |name: &str| json!({"path": name, "sha256": "00".repeat(32)});
     all.put::<api::PairResponse>(
         "PairResponse",
         json!({"gateway_id": id("gw"), "cluster_id": id("cls"), "install_token": "fg_inst_…", "materials": "{…}",
-            "release": {"version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
-                "gateway_image_ref": "docker.io/ferrogate/gateway:0.1.0",
-                "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
-                    "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10",
-                    "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},
-                "architectures": [{"name": "amd64", "kubeadm": artifact("kubeadm/v1.36.4/amd64/bundle.tar.zst"),
-                    "gateway_image": artifact("gateway/0.1.0/ferrogate-gateway-0.1.0-amd64.tar")}]},
+            "release": ferrogate_model::release::Release::example(),
             "plane_url": "https://plane.example.com", "artifacts_url": "https://plane.example.com/artifacts"}),
     );
     all.put::<api::EnrolmentTokenCreate>("EnrolmentTokenCreate", json!({"node_name": "node02"}));

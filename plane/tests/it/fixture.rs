@@ -6,7 +6,7 @@ use ferrogate_join::materials::ClusterMaterials;
 use ferrogate_model::{
     AccountId, ClusterId, EventId, GatewayId, NodeId, OperationId, OrphanId, PairingCodeId, SystemId, TenantId, UserId,
     cluster::ClusterSpec,
-    release::Release,
+    release::{Architecture, Artifact, Release},
     state::{ClusterState, GatewayHealth, GatewayState, MachineState, OperationState, Severity},
 };
 use ferrogate_store::{
@@ -14,7 +14,6 @@ use ferrogate_store::{
     pairing_codes,
 };
 use secrecy::SecretString;
-use serde_json::json;
 use std::{net::IpAddr, path::Path};
 
 /// The token with which the fixture's gateway is installed.
@@ -30,15 +29,12 @@ const FILES: [(&str, &[u8]); 2] = [(BUNDLE, b"the bundle"), (GATEWAY_IMAGE, b"th
 
 /// A release of [`FILES`].
 pub(crate) fn release() -> Release {
-    let [bundle, gateway] = FILES.map(|(path, content)| json!({"path": path, "sha256": sha256(content)}));
-    let release = json!({
-        "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
-        "gateway_image_ref": "docker.io/ferrogate/gateway:0.1.0",
-        "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
-            "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10", "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},
-        "architectures": [{"name": "amd64", "kubeadm": bundle, "gateway_image": gateway}],
-    });
-    serde_json::from_value(release).unwrap()
+    let [bundle, gateway] =
+        FILES.map(|(path, content)| Artifact { path: path.to_owned(), sha256: sha256(content), upstream: None });
+    let release = Release::example();
+    let [architecture] = release.architectures.as_slice() else { unreachable!("the example is for one") };
+    let architecture = Architecture { name: architecture.name.clone(), kubeadm: bundle, gateway_image: gateway };
+    Release { architectures: vec![architecture], ..release }
 }
 
 /// Puts the release's files below a folder.

@@ -251,7 +251,7 @@ fn manifest(tool: &EtcdTool, name: &str, place: &str, arguments: &[&str], now: T
             "containers": [{
                 "name": "etcdctl",
                 "image": tool.image,
-                "imagePullPolicy": "IfNotPresent",
+                "imagePullPolicy": "Never",
                 "command": command,
                 "securityContext": {
                     "runAsUser": 0,

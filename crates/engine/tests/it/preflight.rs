@@ -1,13 +1,13 @@
 //! Each check of the specification's section 2: what it sees, and what it says to do.
 
-use crate::world::{World, release, spec};
+use crate::world::{World, spec};
 use async_trait::async_trait;
 use ferrogate_engine::preflight::{
     self, Check, Gateway, Place, PlaneProbe, PlaneSeen, PlaneUnreachable, Resolver, Status,
 };
 use ferrogate_lab::maas::{Fault, Pattern, When};
 use ferrogate_maas::{Allocate, Deploy};
-use ferrogate_model::{Clock as _, SystemId, Timestamp, cluster::ClusterSpec};
+use ferrogate_model::{Clock as _, SystemId, Timestamp, cluster::ClusterSpec, release::Release};
 use serde_json::json;
 use std::net::IpAddr;
 
@@ -38,7 +38,7 @@ async fn check(world: &World, spec: &ClusterSpec, resolver: Option<&dyn Resolver
     preflight::gateway(Gateway {
         maas: &world.client,
         spec,
-        release: &release(),
+        release: &Release::example(),
         cluster: None,
         resolver,
         plane: Some(plane),
@@ -172,7 +172,8 @@ async fn a_wrong_clock_and_an_unreachable_plane_are_told_apart() {
 #[tokio::test(start_paused = true)]
 async fn a_clusters_plan_is_checked_against_what_maas_has() {
     let world = World::new(spec(1)).await;
-    let place = |spec| Place { maas: &world.client, spec, release: Box::leak(Box::new(release())), cluster: None };
+    let place =
+        |spec| Place { maas: &world.client, spec, release: Box::leak(Box::new(Release::example())), cluster: None };
     let good: ClusterSpec = serde_json::from_value(spec(2)).unwrap();
     let checks = preflight::cluster(place(&good)).await.checks;
     assert!(preflight::all_hold(&checks), "{checks:#?}");
@@ -196,7 +197,7 @@ async fn machines_that_are_held_already_are_not_asked_for_again() {
     let world = World::new(spec(2)).await;
     let engine = world.engine();
     world.converge(&engine, &mut ferrogate_engine::Memory::default()).await;
-    let release = release();
+    let release = Release::example();
     let place = Place {
         maas: &world.client,
         spec: &world.desired.spec,
@@ -225,7 +226,7 @@ async fn the_machines_of_a_plan_are_those_the_check_chose_also_where_pools_overl
          "zones": [smallest]},
     ]);
     let wanted: ClusterSpec = serde_json::from_value(wanted).unwrap();
-    let release = release();
+    let release = Release::example();
     let found =
         preflight::cluster(Place { maas: &world.client, spec: &wanted, release: &release, cluster: None }).await;
     assert!(preflight::all_hold(&found.checks), "{:#?}", found.checks);
@@ -277,7 +278,7 @@ async fn on_a_tight_site_whoever_was_killed_in_any_allocate_call_goes_on_with_th
             }
             world.watcher.arm(None);
             let taken: Vec<_> = world.ours().into_iter().map(|machine| machine.hostname).collect();
-            let release = release();
+            let release = Release::example();
             let place = Place {
                 maas: &world.client,
                 spec: &world.desired.spec,

@@ -169,24 +169,6 @@ pub(crate) fn client_of(maas: &Maas, network: &Network, clock: &Arc<TestClock>, 
     Client::new(ClientOptions::new(endpoint, key, network.connector(), clock.clone())).unwrap()
 }
 
-pub(crate) fn release() -> Release {
-    let file = |path: &str| json!({"path": path, "sha256": "0".repeat(64)});
-    serde_json::from_value(json!({
-        "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
-        "gateway_image_ref": "ferrogate/gateway:0.1.0",
-        "kubeadm": {
-            "etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
-            "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10",
-            "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0",
-        },
-        "architectures": [{
-            "name": "amd64", "kubeadm": file("kubeadm/v1.36.4/amd64/bundle.tar.gz"),
-            "gateway_image": file("gateway/amd64.tar"),
-        }],
-    }))
-    .unwrap()
-}
-
 /// One server and as many workers, which may be anywhere.
 pub(crate) fn spec(workers: u32) -> serde_json::Value {
     json!({
@@ -202,7 +184,7 @@ pub(crate) fn desired(spec: serde_json::Value) -> Desired {
         name: "prod".parse().unwrap(),
         kind: ClusterKind::Tenant,
         spec,
-        release: release(),
+        release: Release::example(),
         materials: MATERIALS.clone(),
         artifacts_url: "https://plane.demo.internal/artifacts/".parse().unwrap(),
         plane_ca_pem: None,

@@ -15,7 +15,7 @@ use ferrogate_maas::{
     Client, ClientOptions, Endpoint,
     request::{Allocate, Deploy},
 };
-use ferrogate_model::{Clock as _, ClusterId, SystemClock, SystemId, proxy::ProxySettings};
+use ferrogate_model::{Clock as _, ClusterId, SystemClock, SystemId, proxy::ProxySettings, release::Release};
 use ferrogate_net::{HttpClient, Limits, Network};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use secrecy::ExposeSecret as _;
@@ -78,15 +78,6 @@ const PROOF_UNIT: &str = "[Unit]\nDescription=Proof\n[Service]\nType=oneshot\nRe
 
 /// The user-data of a first server as the product renders it, with one unit more.
 pub(crate) fn user_data() -> CloudConfig {
-    let file = |path: &str| json!({"path": path, "sha256": "0".repeat(64)});
-    let release = json!({
-        "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "custom/debian-13",
-        "gateway_image_ref": "ferrogate/gateway:0.1.0",
-        "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
-            "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10", "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},
-        "architectures": [{"name": "amd64", "kubeadm": file("kubeadm/amd64/bundle.tar.zst"),
-            "gateway_image": file("gateway/amd64.tar")}],
-    });
     let spec = json!({
         "control_plane": {"count": 1, "resource_pool": "default"},
         "ssh_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC8wnTrY0Ih0pX2cXnUj6w4m2Q7f0mHj6bX7XcE1Q5bK test@ferrogate.test"],
@@ -96,7 +87,7 @@ pub(crate) fn user_data() -> CloudConfig {
         name: "prod".parse().unwrap(),
         kind: ferrogate_join::ClusterKind::Tenant,
         spec: serde_json::from_value(spec).unwrap(),
-        release: serde_json::from_value(release).unwrap(),
+        release: Release { os_image: "custom/debian-13".to_owned(), ..Release::example() },
         materials: ClusterMaterials::generate("prod", SystemClock.now()).unwrap(),
         artifacts_url: "https://plane.ferrogate.test/artifacts/".parse().unwrap(),
         plane_ca_pem: None,

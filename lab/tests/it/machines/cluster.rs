@@ -3,9 +3,14 @@
 use super::support::{Bench, IMAGE, Kube};
 use ferrogate_firstboot::Kubeadm;
 use ferrogate_join::{ClusterKind, GatewayPayload, Node, NodeConfiguration, Role, cloud_config::CloudConfig};
-use ferrogate_lab::kubeadm::{BundleImage, simulated_bundle, simulated_image};
+use ferrogate_lab::kubeadm::{BundleImage, simulated_bundle, simulated_image, simulated_images};
 use ferrogate_maas::request::{Allocate, Deploy};
-use ferrogate_model::{ClusterId, SystemId, allow::AllowRule, proxy::ProxySettings, release::Release};
+use ferrogate_model::{
+    ClusterId, SystemId,
+    allow::AllowRule,
+    proxy::ProxySettings,
+    release::{Architecture, Artifact, Images, Release},
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use std::net::IpAddr;
@@ -18,31 +23,17 @@ pub(super) const STARTED: &str = "Started ferrogate-kubeadm.service";
 /// An address of the site that no machine has.
 pub(super) const SHARED: &str = "10.20.0.200";
 
-const FLANNEL: &str = "ghcr.io/flannel-io/flannel:v0.28.10";
-const KUBE_VIP: &str = "ghcr.io/kube-vip/kube-vip:v1.0.0";
-const PAUSE: &str = "registry.k8s.io/pause:3.10.2";
+/// The release's images, as simulated machines have them.
+pub(super) fn images() -> Images {
+    simulated_images(Release::example().images)
+}
 
-/// Every image of the bundle, and whether only servers run it.
-pub(super) const IMAGES: [(&str, bool); 9] = [
-    ("registry.k8s.io/kube-apiserver:v1.36.4", true),
-    ("registry.k8s.io/kube-controller-manager:v1.36.4", true),
-    ("registry.k8s.io/kube-scheduler:v1.36.4", true),
-    ("registry.k8s.io/etcd:3.6.8-0", true),
-    (KUBE_VIP, true),
-    ("registry.k8s.io/kube-proxy:v1.36.4", false),
-    ("registry.k8s.io/coredns/coredns:v1.14.2", false),
-    (FLANNEL, false),
-    (PAUSE, false),
-];
-
-/// The bundle without some images.
+/// The bundle without an image, named by its last part.
 pub(super) fn bundle_without(without: &str) -> Vec<u8> {
-    let images: Vec<BundleImage<'_>> = IMAGES
-        .iter()
-        .filter(|(name, _)| *name != without)
-        .map(|(name, of_servers)| BundleImage { name, of_servers: *of_servers })
-        .collect();
-    simulated_bundle(VERSION, &images)
+    let images = images();
+    let mut kept = BundleImage::all(&images);
+    kept.retain(|image| image.image.short_name() != without);
+    simulated_bundle(VERSION, &kept)
 }
 
 /// A cluster to be, and the site it is to be on.
@@ -71,17 +62,15 @@ impl Cluster {
         let file = |name: &str, content: Vec<u8>| {
             let sha256 = ferrogate_files::sha256(&content);
             bench.files.lock().unwrap().insert(format!("/artifacts/{name}"), content);
-            json!({"path": name, "sha256": sha256})
+            Artifact { path: name.to_owned(), sha256, upstream: None }
         };
-        let release: Release = serde_json::from_value(json!({
-            "version": "0.1.0", "kubernetes": VERSION, "os_image": "ubuntu/noble",
-            "gateway_image_ref": IMAGE,
-            "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": PAUSE,
-                "flannel_image": FLANNEL, "kube_vip_image": KUBE_VIP},
-            "architectures": [{"name": "amd64", "kubeadm": file(BUNDLE, bundle),
-                "gateway_image": file("gateway-image.tar", simulated_image(IMAGE))}],
-        }))
-        .unwrap();
+        let gateway_image = simulated_image(IMAGE).1;
+        let architecture = Architecture {
+            name: "amd64".to_owned(),
+            kubeadm: file(BUNDLE, bundle),
+            gateway_image: file("gateway-image.tar", gateway_image),
+        };
+        let release = Release { images: images(), architectures: vec![architecture], ..Release::example() };
         let spec = json!({
             "control_plane": {"count": 1, "resource_pool": "default"},
             "workers": [{"name": "work", "count": 1, "resource_pool": "default", "labels": {"tier": "front"},

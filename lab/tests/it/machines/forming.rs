@@ -71,7 +71,10 @@ async fn a_gateways_node_runs_the_gateway_and_neither_dns_nor_a_pod_network() {
     })
     .await;
     let (image, args, env, config) = cluster.bench.programs.seen.lock().unwrap()[0].clone();
-    assert_eq!((image.as_str(), args.join(" ")), (IMAGE, "run --config /etc/ferrogate/gateway.toml".to_owned()));
+    assert_eq!(
+        (image.as_str(), args.join(" ")),
+        (simulated_image(IMAGE).0.to_string().as_str(), "run --config /etc/ferrogate/gateway.toml".to_owned())
+    );
     assert_eq!(env["HOST_IP"], address.to_string());
     assert!(config.contains("cp-0"));
     let sets = kube.get("/apis/apps/v1/daemonsets").await.unwrap();
@@ -107,7 +110,7 @@ async fn a_second_machine_under_a_name_that_is_taken_is_refused_until_the_first_
 #[tokio::test(start_paused = true)]
 async fn an_image_that_is_missing_shows_in_the_pods_state_and_heals_when_it_comes() {
     let mut cluster = Cluster::memory(ClusterKind::Gateway).await;
-    let other = simulated_image("ferrogate/other:0.1.0");
+    let other = simulated_image("docker.io/ferrogate/other:0.1.0").1;
     let image = &mut cluster.desired.release.architectures[0].gateway_image;
     image.sha256 = ferrogate_files::sha256(&other);
     cluster.bench.replace_file(&image.path, other);
@@ -122,7 +125,7 @@ async fn an_image_that_is_missing_shows_in_the_pods_state_and_heals_when_it_come
     assert!(cluster.bench.programs.seen.lock().unwrap().is_empty());
     // As `ctr images import` leaves it.
     let images = cluster.bench.lab.machines().root(&machine).unwrap().join("var/lib/containerd/k8s.io");
-    std::fs::write(images.join("late.tar"), simulated_image(IMAGE)).unwrap();
+    std::fs::write(images.join("late.tar"), simulated_image(IMAGE).1).unwrap();
     eventually("the pod runs", async || {
         let pods = kube.get(pods).await?;
         if pods["items"][0]["status"]["phase"] == "Running" { Ok(()) } else { Err(pods.to_string()) }

@@ -24,7 +24,7 @@ use std::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-pub(super) const IMAGE: &str = "ferrogate/gateway:0.1.0";
+pub(super) const IMAGE: &str = "docker.io/ferrogate/gateway:0.1.0";
 const PLANE: &str = "10.9.0.1:443";
 
 /// A site in memory, a server for downloads behind its proxy, and a program for the gateway's image.

@@ -1,7 +1,7 @@
 //! User-data that a real machine would choke on, and sites that hold a node up.
 
 use super::{
-    cluster::{BUNDLE, Cluster, STARTED, bundle_without, remove, replace},
+    cluster::{BUNDLE, Cluster, STARTED, bundle_without, images, remove, replace},
     support::Bench,
 };
 use ferrogate_join::{ClusterKind, Role, cloud_config::CloudConfig};
@@ -66,16 +66,17 @@ async fn a_first_server_with_one_thing_wrong_never_comes_up_and_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn an_image_that_the_bundle_lacks_is_named() {
-    let flannel = "ghcr.io/flannel-io/flannel:v0.28.10";
-    let cluster = Cluster::with_bundle(ClusterKind::Tenant, bundle_without(flannel)).await;
+    let cluster = Cluster::with_bundle(ClusterKind::Tenant, bundle_without("flannel")).await;
     let (machine, _, _) = cluster.first().await;
-    cluster.bench.until_said(&machine, &format!("ErrImagePull: failed to pull image \"{flannel}\"")).await;
-    for image in
-        ["registry.k8s.io/etcd:3.6.8-0", "registry.k8s.io/coredns/coredns:v1.14.2", "registry.k8s.io/pause:3.10.2"]
-    {
-        let cluster = Cluster::with_bundle(ClusterKind::Tenant, bundle_without(image)).await;
+    let flannel = images().flannel;
+    let words = format!("ErrImageNeverPull: Container image \"{flannel}\" is not present with pull policy of Never");
+    cluster.bench.until_said(&machine, &words).await;
+    let images = images();
+    for image in [&images.etcd, &images.coredns, &images.pause] {
+        let cluster = Cluster::with_bundle(ClusterKind::Tenant, bundle_without(image.short_name())).await;
         let (machine, _) = cluster.deploy("cp-0", &Role::FirstServer).await;
-        cluster.bench.until_said(&machine, &format!("failed to pull image {image}")).await;
+        let name = if image == &images.pause { image.pinned() } else { image.to_string() };
+        cluster.bench.until_said(&machine, &format!("failed to pull image {name}")).await;
     }
 }
 

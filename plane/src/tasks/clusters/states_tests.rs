@@ -1,5 +1,5 @@
 use super::*;
-use ferrogate_model::{ClusterId, GatewayId, TenantId, Timestamp};
+use ferrogate_model::{ClusterId, GatewayId, TenantId, Timestamp, release::Release};
 use ferrogate_store::clusters::ClusterKind;
 use std::time::Duration;
 
@@ -14,13 +14,7 @@ fn cluster(state: ClusterState, generation: i64, observed: i64) -> Cluster {
         spec: serde_json::from_str(r#"{"control_plane": {"count": 1, "resource_pool": "default"}}"#).unwrap(),
         state,
         reason: String::new(),
-        release: serde_json::from_value(serde_json::json!({
-            "version": "0", "kubernetes": "v1", "os_image": "ubuntu/noble",
-            "gateway_image_ref": "x", "architectures": [],
-            "kubeadm": {"etcd_tag": "e", "coredns_tag": "c", "pause_image": "p", "flannel_image": "f",
-                "kube_vip_image": "k"},
-        }))
-        .unwrap(),
+        release: Release::example(),
         materials: None,
         settings: None,
         memory: serde_json::Value::Null,

@@ -324,7 +324,7 @@ impl Stage {
             spec: spec(),
             state: ClusterState::Queued,
             reason: "waits for its turn".into(),
-            release: release(),
+            release: Release::example(),
             materials: None,
             settings: None,
             memory: serde_json::Value::Null,
@@ -436,19 +436,5 @@ pub(crate) fn spec() -> ClusterSpec {
         r#"{"control_plane": {"count": 1, "resource_pool": "default"},
             "workers": [{"name": "w", "count": 2, "resource_pool": "default"}]}"#,
     )
-    .unwrap()
-}
-
-pub(crate) fn release() -> Release {
-    let artifact = |path: &str| serde_json::json!({"path": path, "sha256": "0".repeat(64)});
-    serde_json::from_value(serde_json::json!({
-        "version": "0.1.0",
-        "kubernetes": "v1.36.4",
-        "os_image": "ubuntu/noble",
-        "gateway_image_ref": "ferrogate/gateway:0.1.0",
-        "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
-            "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10", "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},
-        "architectures": [{"name": "amd64", "kubeadm": artifact("bundle.tar"), "gateway_image": artifact("gateway.tar")}],
-    }))
     .unwrap()
 }

@@ -9,7 +9,7 @@ use crate::{
     observed::{Api, Endpoint, Machine, Observed, SeenNode, Status},
 };
 use ferrogate_join::{ClusterKind, ClusterMaterials, Role};
-use ferrogate_model::{ClusterId, SystemId, Timestamp, proxy::ProxySettings};
+use ferrogate_model::{ClusterId, SystemId, Timestamp, proxy::ProxySettings, release::Release};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -29,7 +29,6 @@ pub(super) struct Site {
 impl Site {
     /// One server and this many workers wanted, nothing there.
     pub(super) fn new(workers: u32) -> Self {
-        let file = json!({"path": "x", "sha256": "0".repeat(64)});
         let spec = json!({
             "control_plane": {"count": 1, "resource_pool": "default"},
             "workers": [{"name": "work", "count": workers, "resource_pool": "default"}],
@@ -39,12 +38,7 @@ impl Site {
             name: "prod".parse().unwrap(),
             kind: ClusterKind::Tenant,
             spec: serde_json::from_value(spec).unwrap(),
-            release: serde_json::from_value(json!({
-                "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble", "gateway_image_ref": "g:1",
-                "kubeadm": {"etcd_tag": "e", "coredns_tag": "c", "pause_image": "p", "flannel_image": "f", "kube_vip_image": "v"},
-                "architectures": [{"name": "amd64", "kubeadm": file, "gateway_image": file}],
-            }))
-            .unwrap(),
+            release: Release::example(),
             materials: MATERIALS.clone(),
             artifacts_url: "https://plane/artifacts/".parse().unwrap(),
             plane_ca_pem: None,
