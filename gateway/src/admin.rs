@@ -6,12 +6,12 @@
 //! | `/readyz` | 200 only while the plane has accepted a connection of this node, else 503; the text says why |
 //! | `/metrics` | OpenMetrics text |
 
-mod door;
+mod listener;
 
 use crate::metrics::Metrics;
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
-use door::Door;
 use ferrogate_tunnel::AgentStatus;
+use listener::LimitedListener;
 use std::sync::Arc;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ pub(crate) async fn serve(
         .with_state(Arc::new(Admin { status, metrics }));
     // Not axum's graceful end: it waits for every idle connection of a scraper.
     tokio::select! {
-        served = axum::serve(Door::new(listener), router) => served,
+        served = axum::serve(LimitedListener::new(listener), router) => served,
         () = cancel.cancelled() => Ok(()),
     }
 }

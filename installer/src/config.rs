@@ -80,7 +80,7 @@ impl Extras {
     }
 }
 
-/// How the plane is reached and what opens its door.
+/// How the plane is reached and what it is shown to let this installation in.
 #[derive(Clone, Debug)]
 pub struct PlaneConfig {
     /// Base address.

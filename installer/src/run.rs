@@ -1,15 +1,15 @@
 //! An installation from its first question to its last page, and the way back.
 
-mod begin;
 mod build;
 mod cleanup;
 mod log;
 mod pages;
 mod pairing;
 mod preflight;
+mod prepare;
 mod register;
 mod secrets;
-mod site;
+mod site_subnets;
 mod steps;
 
 pub use cleanup::cleanup;
@@ -18,16 +18,16 @@ use crate::{
     Config, Host, InstallArgs, InstallError, Prompter, config::deadlines::describe, prompt::Tone, screen::Screen,
     state::Progress,
 };
-use begin::Begun;
 use build::Passes;
 use ferrogate_api::PairResponse;
-use ferrogate_engine::{Desired, Keep, Memory, Pass, preflight::Status};
+use ferrogate_engine::{Checkpoint, Desired, Memory, Pass, preflight::Status};
 use ferrogate_firstboot::Kubeadm;
 use ferrogate_join::{ClusterKind, ClusterMaterials, GatewayPayload};
 use ferrogate_model::{GatewayId, state::OperationState};
-use register::{GatewayDoor, PlaneEnrolment};
+use prepare::Installation;
+use register::{GatewayClient, PlaneEnrolment};
 use secrecy::SecretString;
-use site::Site;
+use site_subnets::SiteSubnets;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use steps::{Live, Step, Steps};
 use tracing::Instrument;
@@ -82,19 +82,20 @@ pub async fn install(
     if args.update_secrets {
         return secrets::update(&args, prompter, host).await;
     }
-    let begun = begin::begin(&args, lend(&mut prompter), screen, host).await?;
+    let prepared = prepare::prepare(&args, lend(&mut prompter), screen, host).await?;
     if let Some(prompter) = prompter {
         // From here on Ctrl-C is a signal again.
         prompter.release().map_err(InstallError::Terminal)?;
     }
-    let (begun, lock) = match begun {
-        begin::Beginning::Written(config) => return Ok(Outcome::Written { config }),
-        begin::Beginning::Go(begun, lock) => (*begun, lock),
+    let (installation, lock) = match prepared {
+        prepare::Prepared::Written(config) => return Ok(Outcome::Written { config }),
+        prepare::Prepared::Go(installation, lock) => (*installation, lock),
     };
-    let log = log::Log::open(&begun.folder)?;
-    let result = log.record(Box::pin(run(&begun, screen, host)).instrument(tracing::info_span!("install"))).await;
+    let log = log::Log::open(&installation.folder)?;
+    let result =
+        log.record(Box::pin(run(&installation, screen, host)).instrument(tracing::info_span!("install"))).await;
     if let Err(error) = &result {
-        pages::kept(&begun, error, screen);
+        pages::kept(&installation, error, screen);
     }
     drop(lock);
     result
@@ -108,23 +109,23 @@ fn lend<'a>(prompter: &'a mut Option<&mut dyn Prompter>) -> Option<&'a mut dyn P
     }
 }
 
-async fn run(begun: &Begun, screen: &dyn Screen, host: &Host) -> Result<Outcome, InstallError> {
-    let Begun { config, folder, sealer } = begun;
+async fn run(installation: &Installation, screen: &dyn Screen, host: &Host) -> Result<Outcome, InstallError> {
+    let Installation { config, folder, sealer } = installation;
     let mut progress = folder.progress(sealer, &config.name)?;
     pairing::unchanged(config, &progress)?;
     progress.cleaned = None;
     let steps = Steps::new(screen, host.cancel.clone(), config.deadlines.overall);
     tracing::info!(gateway = %config.name, overall = %describe(config.deadlines.overall), "an installation goes on");
     let site = checks(config, &progress, host, &steps).await?;
-    if let Some(gateway) = installed(begun, &site, &mut progress, screen).await? {
+    if let Some(gateway) = installed(installation, &site, &mut progress, screen).await? {
         return Ok(Outcome::Installed { gateway, config: folder.config() });
     }
     let paired_before = progress.paired.is_some();
-    let paired = pair(begun, &site, &mut progress, &steps).await?;
+    let paired = pair(installation, &site, &mut progress, &steps).await?;
     if !paired_before {
         image(config, &progress, host, &steps).await?;
     }
-    let (door, pass) = build(begun, &site, &paired, &mut progress, host, &steps).await?;
+    let (gateway_client, pass) = build(installation, &site, &paired, &mut progress, host, &steps).await?;
     let step = Step {
         title: "Registration",
         goal: format!("gateway `{}` running and healthy on the plane", config.name),
@@ -133,19 +134,24 @@ async fn run(begun: &Begun, screen: &dyn Screen, host: &Host) -> Result<Outcome,
     let live = Live::default();
     let status = steps
         .run(&step, &live, async {
-            let status = door.healthy(&live).await?;
+            let status = gateway_client.healthy(&live).await?;
             let word = format!("{}, {}", status.state, status.health);
             Ok((status, Tone::Good, word))
         })
         .await?;
-    door.tell("registration", OperationState::Succeeded, "the gateway is running and healthy").await;
+    gateway_client.tell("registration", OperationState::Succeeded, "the gateway is running and healthy").await;
     progress.finish(host.clock.now());
     folder.keep(sealer, &progress)?;
-    pages::finished(begun, &paired, &pass, &status, steps.elapsed(), screen);
+    pages::finished(installation, &paired, &pass, &status, steps.elapsed(), screen);
     Ok(Outcome::Installed { gateway: paired.gateway_id, config: folder.config() })
 }
 
-async fn checks(config: &Config, progress: &Progress, host: &Host, steps: &Steps<'_>) -> Result<Site, InstallError> {
+async fn checks(
+    config: &Config,
+    progress: &Progress,
+    host: &Host,
+    steps: &Steps<'_>,
+) -> Result<SiteSubnets, InstallError> {
     let step = Step { title: "Checks", goal: "the end of all checks".into(), within: CHECKS_DEADLINE };
     let live = Live::default();
     steps
@@ -163,14 +169,14 @@ async fn checks(config: &Config, progress: &Progress, host: &Host, steps: &Steps
 /// The gateway, where it was installed before and is as it should be: then there is nothing to do. Where nodes are missing
 /// the installation goes on, and builds them anew.
 async fn installed(
-    begun: &Begun,
-    site: &Site,
+    installation: &Installation,
+    site: &SiteSubnets,
     progress: &mut Progress,
     screen: &dyn Screen,
 ) -> Result<Option<GatewayId>, InstallError> {
-    let Begun { config, folder, sealer } = begun;
+    let Installation { config, folder, sealer } = installation;
     let (Some(since), Some(paired)) = (progress.finished, progress.paired.clone()) else { return Ok(None) };
-    let status = door(config, site, &paired)?
+    let status = gateway_client(config, site, &paired)?
         .status()
         .await
         .map_err(|error| InstallError::plane("the plane does not say how the gateway is", error))?;
@@ -181,17 +187,17 @@ async fn installed(
     }
     progress.finish(since);
     folder.keep(sealer, progress)?;
-    pages::already(begun, &paired, &status, since, screen);
+    pages::already(installation, &paired, &status, since, screen);
     Ok(Some(paired.gateway_id))
 }
 
 async fn pair(
-    begun: &Begun,
-    site: &Site,
+    installation: &Installation,
+    site: &SiteSubnets,
     progress: &mut Progress,
     steps: &Steps<'_>,
 ) -> Result<PairResponse, InstallError> {
-    let Begun { config, folder, sealer } = begun;
+    let Installation { config, folder, sealer } = installation;
     if let Some(paired) = progress.paired_with_keys() {
         steps.screen().line(Tone::Good, &format!("Paired before: gateway {}", paired.gateway_id));
         return Ok(paired.clone());
@@ -233,16 +239,16 @@ async fn image(config: &Config, progress: &Progress, host: &Host, steps: &Steps<
 }
 
 async fn build(
-    begun: &Begun,
-    site: &Site,
+    installation: &Installation,
+    site: &SiteSubnets,
     paired: &PairResponse,
     progress: &mut Progress,
     host: &Host,
     steps: &Steps<'_>,
-) -> Result<(GatewayDoor, Pass), InstallError> {
-    let Begun { config, folder, sealer } = begun;
-    let door = door(config, site, paired)?;
-    let engine = engine(config, &door, host)?;
+) -> Result<(GatewayClient, Pass), InstallError> {
+    let Installation { config, folder, sealer } = installation;
+    let gateway_client = gateway_client(config, site, paired)?;
+    let engine = engine(config, &gateway_client, host)?;
     let desired = desired(config, site, paired, pairing::materials(paired)?, false)?;
     progress.maas_endpoint = Some(config.maas.endpoint.to_string());
     folder.keep(sealer, progress)?;
@@ -256,7 +262,7 @@ async fn build(
     let live = Live::default();
     let passes = Passes {
         builder: &engine,
-        watcher: &door,
+        watcher: &gateway_client,
         clock: host.clock.as_ref(),
         folder,
         sealer,
@@ -274,28 +280,32 @@ async fn build(
         })
         .await;
     match built {
-        Ok(pass) => Ok((door, pass)),
+        Ok(pass) => Ok((gateway_client, pass)),
         Err(error) => {
-            door.tell("machines", OperationState::Failed, &ferrogate_model::fault::chain(&error)).await;
+            gateway_client.tell("machines", OperationState::Failed, &ferrogate_model::fault::chain(&error)).await;
             Err(error)
         }
     }
 }
 
 /// A client of the plane without credentials, by the site's way out.
-fn plane(config: &Config, site: &Site) -> Result<ferrogate_api::Client, InstallError> {
+fn plane(config: &Config, site: &SiteSubnets) -> Result<ferrogate_api::Client, InstallError> {
     let proxy = site.proxy(config);
     crate::probes::plane_client(config.plane.endpoint.clone(), config.plane.trust.clone(), proxy)
         .map_err(|error| InstallError::plane("the plane cannot be asked", error))
 }
 
-fn door(config: &Config, site: &Site, paired: &PairResponse) -> Result<GatewayDoor, InstallError> {
+fn gateway_client(config: &Config, site: &SiteSubnets, paired: &PairResponse) -> Result<GatewayClient, InstallError> {
     let token: SecretString = paired.install_token.clone().into_inner();
     let client = plane(config, site)?.with_token(Some(token));
-    Ok(GatewayDoor::new(client, paired.gateway_id))
+    Ok(GatewayClient::new(client, paired.gateway_id))
 }
 
-fn engine(config: &Config, door: &GatewayDoor, host: &Host) -> Result<ferrogate_engine::Engine, InstallError> {
+fn engine(
+    config: &Config,
+    gateway_client: &GatewayClient,
+    host: &Host,
+) -> Result<ferrogate_engine::Engine, InstallError> {
     let maas = crate::probes::maas_client(
         host,
         config.maas.endpoint.clone(),
@@ -304,14 +314,14 @@ fn engine(config: &Config, door: &GatewayDoor, host: &Host) -> Result<ferrogate_
         MAAS_CALL_DEADLINE,
     )
     .map_err(|error| InstallError::Maas { doing: "MAAS cannot be asked", source: Box::new(error) })?;
-    let enrolment = PlaneEnrolment { client: door.client.clone(), gateway: door.gateway };
+    let enrolment = PlaneEnrolment { client: gateway_client.client.clone(), gateway: gateway_client.gateway };
     let (network, clock) = (Arc::clone(&host.connector), Arc::clone(&host.clock));
     Ok(ferrogate_engine::Engine::new(maas, network, clock, Arc::new(enrolment), Arc::new(Kubeadm)))
 }
 
 fn desired(
     config: &Config,
-    site: &Site,
+    site: &SiteSubnets,
     paired: &PairResponse,
     materials: ClusterMaterials,
     absent: bool,
@@ -339,7 +349,7 @@ fn desired(
 
 #[async_trait::async_trait]
 impl build::Builder for ferrogate_engine::Engine {
-    async fn pass(&self, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Pass {
-        self.pass_and_keep(desired, memory, keep).await
+    async fn pass(&self, desired: &Desired, memory: &mut Memory, checkpoint: &dyn Checkpoint) -> Pass {
+        self.pass_with_checkpoint(desired, memory, checkpoint).await
     }
 }

@@ -96,7 +96,7 @@ pub(crate) fn remember_intentions(plan: &Plan, memory: &mut Memory, limits: &Lim
 }
 
 /// What the actions share.
-pub(super) struct Hands<'a> {
+pub(super) struct Executor<'a> {
     engine: &'a Engine,
     desired: &'a Desired,
     observed: &'a Observed,
@@ -116,13 +116,13 @@ pub(crate) async fn act(
     memory: &Memory,
 ) -> Report {
     let now = engine.now();
-    let hands = Hands { engine, desired, observed, plan, client, cooling: &memory.cooling, now };
-    let hands = &hands;
+    let executor = Executor { engine, desired, observed, plan, client, cooling: &memory.cooling, now };
+    let executor = &executor;
     let mut work: Vec<BoxFuture<'_, Report>> = Vec::new();
     if plan.actions.iter().any(|action| matches!(action, Action::Release { .. })) {
-        work.push(release::release(hands).boxed());
+        work.push(release::release(executor).boxed());
     }
-    work.extend(plan.actions.iter().filter_map(|action| hands.one(action)));
+    work.extend(plan.actions.iter().filter_map(|action| executor.one(action)));
     let mut report = Report::default();
     let mut running = stream::iter(work).buffer_unordered(engine.limits().parallel.max(1));
     while let Some(done) = running.next().await {
@@ -131,7 +131,7 @@ pub(crate) async fn act(
     report
 }
 
-impl<'a> Hands<'a> {
+impl<'a> Executor<'a> {
     /// One action; releases are done together.
     fn one(&'a self, action: &'a Action) -> Option<BoxFuture<'a, Report>> {
         Some(match action {

@@ -29,5 +29,5 @@ pub use desired::Desired;
 pub use engine::Engine;
 pub use enrolment::{Enrolment, EnrolmentError, NoEnrolment};
 pub use limits::Limits;
-pub use memory::{Keep, Memory};
+pub use memory::{Checkpoint, Memory};
 pub use pass::{Event, MachineView, Outcome, Pass};

@@ -31,19 +31,19 @@ pub struct Memory {
     pub views: Vec<MachineView>,
 }
 
-/// Keeps what is remembered where whoever goes on after a crash finds it.
+/// Saves what is remembered where whoever goes on after a crash finds it.
 #[async_trait]
-pub trait Keep: Send + Sync {
-    /// Keeps it, before anything is given back. Where it cannot be kept the pass goes on: no more is lost than a cool-down.
-    async fn keep(&self, memory: &Memory);
+pub trait Checkpoint: Send + Sync {
+    /// Saves it, before anything is given back. Where it cannot be saved the pass goes on: no more is lost than a cool-down.
+    async fn save(&self, memory: &Memory);
 }
 
-/// For who keeps what is remembered after a pass, if at all.
-pub(crate) struct Afterwards;
+/// For who saves what is remembered after a pass, if at all.
+pub(crate) struct NoCheckpoint;
 
 #[async_trait]
-impl Keep for Afterwards {
-    async fn keep(&self, _memory: &Memory) {}
+impl Checkpoint for NoCheckpoint {
+    async fn save(&self, _memory: &Memory) {}
 }
 
 /// A machine as it was seen.

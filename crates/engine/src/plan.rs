@@ -1,9 +1,9 @@
 //! The difference between what should be and what is, as actions: a pure function, so that every situation can be tested.
 
 mod absent;
+mod builder;
 pub(crate) mod fit;
 mod leave;
-mod ledger;
 mod members;
 mod nodes;
 mod present;

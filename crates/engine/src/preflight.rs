@@ -3,11 +3,11 @@
 
 mod machines;
 mod network;
-mod place;
+mod placement;
 mod site;
 
 pub use machines::{Chosen, How};
-pub use place::Place;
+pub use placement::Placement;
 
 use async_trait::async_trait;
 use ferrogate_maas::Client;
@@ -85,8 +85,8 @@ pub struct Gateway<'a> {
 pub async fn gateway(input: Gateway<'_>) -> Vec<Check> {
     let mut spec = input.spec.clone();
     raise_to_gateway(&mut spec);
-    let place = Place { maas: input.maas, spec: &spec, release: input.release, cluster: input.cluster };
-    let mut checks = vec![site::api_key(&place).await];
+    let placement = Placement { maas: input.maas, spec: &spec, release: input.release, cluster: input.cluster };
+    let mut checks = vec![site::api_key(&placement).await];
     if checks[0].status == Status::Fail {
         for (id, title) in [
             ("machines", machines::TITLE),
@@ -98,12 +98,12 @@ pub async fn gateway(input: Gateway<'_>) -> Vec<Check> {
             checks.push(Check::skip(id, title, "MAAS could not be asked"));
         }
     } else {
-        let (machines, chosen) = machines::check(&place, true).await;
+        let (machines, chosen) = machines::check(&placement, true).await;
         checks.push(machines);
-        checks.push(network::addresses(&place, &chosen).await);
-        checks.push(network::ranges(&place, &chosen));
-        checks.push(network::names(&place, input.resolver).await);
-        checks.push(site::image(&place, &chosen).await);
+        checks.push(network::addresses(&placement, &chosen).await);
+        checks.push(network::ranges(&placement, &chosen));
+        checks.push(network::names(&placement, input.resolver).await);
+        checks.push(site::image(&placement, &chosen).await);
     }
     checks.extend(site::plane(input.plane, input.now).await);
     checks
@@ -120,25 +120,25 @@ pub struct Found {
 
 /// The checks for a cluster, as the plane makes them through a gateway. Nothing is changed by them. That the specification
 /// agrees with itself ([`ClusterSpec::problems`]) is the caller's to know.
-pub async fn cluster(place: Place<'_>) -> Found {
-    let mut checks = vec![site::specification(&place), site::api_key(&place).await];
+pub async fn cluster(placement: Placement<'_>) -> Found {
+    let mut checks = vec![site::specification(&placement), site::api_key(&placement).await];
     if checks[1].status == Status::Fail {
         return Found { checks, machines: Vec::new() };
     }
-    let places = site::placement(&place).await;
+    let places = site::placement(&placement).await;
     let placed = places.status != Status::Fail;
     checks.push(places);
     let chosen = if placed {
-        let (machines, chosen) = machines::check(&place, false).await;
+        let (machines, chosen) = machines::check(&placement, false).await;
         checks.push(machines);
         chosen
     } else {
         checks.push(Check::skip("machines", machines::TITLE, "the placement has to be corrected first"));
         Vec::new()
     };
-    checks.push(network::addresses(&place, &chosen).await);
-    checks.push(network::ranges(&place, &chosen));
-    checks.push(site::image(&place, &chosen).await);
+    checks.push(network::addresses(&placement, &chosen).await);
+    checks.push(network::ranges(&placement, &chosen));
+    checks.push(site::image(&placement, &chosen).await);
     Found { checks, machines: chosen }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     act,
     desired::Desired,
     engine::Engine,
-    memory::{Afterwards, Keep, Memory},
+    memory::{Checkpoint, Memory, NoCheckpoint},
     observe,
     pass::{Event, Outcome, Pass},
     plan::{self, Block, Plan, Wait, words},
@@ -22,12 +22,17 @@ impl Engine {
     /// Looks at everything, does what can be done now, and says how far things are. Waits for nothing but answers, so it
     /// returns within a minute or two. May be dropped at any time; the next pass picks up from what it sees.
     pub async fn pass(&self, desired: &Desired, memory: &mut Memory) -> Pass {
-        self.pass_and_keep(desired, memory, &Afterwards).await
+        self.pass_with_checkpoint(desired, memory, &NoCheckpoint).await
     }
 
-    /// As [`Engine::pass`], for who may be killed at any time: `keep` is told what is remembered before anything is given
-    /// back, and whoever goes on with what it kept does not take a machine that has just failed.
-    pub async fn pass_and_keep(&self, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Pass {
+    /// As [`Engine::pass`], for who may be killed at any time: `checkpoint` is told what is remembered before anything is given
+    /// back, and whoever goes on with what it saved does not take a machine that has just failed.
+    pub async fn pass_with_checkpoint(
+        &self,
+        desired: &Desired,
+        memory: &mut Memory,
+        checkpoint: &dyn Checkpoint,
+    ) -> Pass {
         let now = self.now();
         let (observed, client) = match observe::observe(self, desired, memory, now).await {
             Ok(seen) => seen,
@@ -35,7 +40,7 @@ impl Engine {
         };
         let plan = plan::plan(desired, &observed, memory, self.limits(), now);
         if act::remember_intentions(&plan, memory, self.limits(), now) {
-            keep.keep(memory).await;
+            checkpoint.save(memory).await;
         }
         let report = Box::pin(act::act(self, desired, &observed, &plan, client, memory)).await;
         tell(desired, conclude(plan, report, memory, now))

@@ -7,18 +7,18 @@
 
 pub mod client;
 pub mod connect;
+pub mod connection_limit;
 pub mod direct;
 pub mod network;
-pub mod places;
 pub mod proxy;
 pub mod tls;
 pub mod trust;
 
 pub use client::{BodyStream, HttpClient, HttpClientBuilder, HttpError, HttpFailure, Limits};
 pub use connect::{BoxIo, ConnectError, ConnectFailure, Connector, Io, Target};
+pub use connection_limit::{ConnectionLimit, ConnectionPermit, LimitReached, LimitedStream};
 pub use direct::Direct;
 pub use network::{Listener, Network};
-pub use places::{Counted, Full, Place, Places};
 pub use proxy::ViaProxy;
 pub use tls::{connect_tls, explain_tls};
 pub use trust::{Fingerprint, Trust, TrustError};

@@ -2,10 +2,10 @@
 
 mod dial;
 mod figures;
-mod keeper;
 mod options;
 mod probe;
 mod serve;
+mod supervisor;
 
 pub use figures::{DialCount, Figures};
 pub use options::{AgentEnd, AgentOptions, AgentStatus, Credentials, DialMaterial, Identity};
@@ -13,7 +13,7 @@ pub use probe::{ProbeStep, probe};
 
 use crate::wire::hello::CarrierKind;
 use figures::Counters;
-use serve::Site;
+use serve::StreamServer;
 use std::sync::Arc;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -23,12 +23,12 @@ pub struct Agent {
     shared: Arc<Shared>,
 }
 
-/// What the two carriers' keepers and their streams share.
+/// What the two carriers' supervisors and their streams share.
 struct Shared {
     options: AgentOptions,
     status: watch::Sender<AgentStatus>,
     counters: Arc<Counters>,
-    site: Arc<Site>,
+    streams: Arc<StreamServer>,
     /// Which process of the node this is.
     epoch: u64,
 }
@@ -38,10 +38,10 @@ impl Agent {
     #[must_use]
     pub fn new(options: AgentOptions) -> Self {
         let counters = Arc::new(Counters::default());
-        let site = Site::new(&options, counters.clone());
+        let streams = StreamServer::new(&options, counters.clone());
         let epoch = u64::try_from(options.clock.now().as_millisecond()).unwrap_or_default().max(options.epoch_floor);
         let status = watch::Sender::default();
-        Self { shared: Arc::new(Shared { options, status, counters, site: Arc::new(site), epoch }) }
+        Self { shared: Arc::new(Shared { options, status, counters, streams: Arc::new(streams), epoch }) }
     }
 
     /// Which process of the node this is. Keep it, and start the next process with a higher
@@ -66,25 +66,25 @@ impl Agent {
     /// Keeps the carriers up until cancelled or revoked. Cancelling drains first.
     pub async fn run(self, cancel: CancellationToken) -> AgentEnd {
         let stop = cancel.child_token();
-        let mut keepers = JoinSet::new();
+        let mut supervisors = JoinSet::new();
         for kind in CarrierKind::ALL {
-            keepers.spawn(keeper::keep(self.shared.clone(), kind, stop.clone()));
+            supervisors.spawn(supervisor::supervise(self.shared.clone(), kind, stop.clone()));
         }
         let mut end = AgentEnd::Cancelled;
-        while let Some(ended) = keepers.join_next().await {
+        while let Some(ended) = supervisors.join_next().await {
             match ended {
                 Ok(AgentEnd::Revoked) => {
                     end = AgentEnd::Revoked;
                     stop.cancel();
                 }
                 Ok(AgentEnd::Cancelled) => {}
-                // A keeper that panicked is a defect, but the site must not lose its way out for it.
+                // A supervisor that panicked is a defect, but the site must not lose its way out for it.
                 Err(error) => {
-                    tracing::error!(%error, "a carrier's keeper panicked; starting anew");
+                    tracing::error!(%error, "the supervisor of a carrier panicked; starting anew");
                     if !stop.is_cancelled() {
                         for kind in CarrierKind::ALL {
-                            if keepers.len() < CarrierKind::ALL.len() {
-                                keepers.spawn(keeper::keep(self.shared.clone(), kind, stop.clone()));
+                            if supervisors.len() < CarrierKind::ALL.len() {
+                                supervisors.spawn(supervisor::supervise(self.shared.clone(), kind, stop.clone()));
                             }
                         }
                     }

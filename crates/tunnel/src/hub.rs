@@ -14,12 +14,12 @@ use crate::{
     },
     session::{
         admission::Admission,
-        roster::{CarrierId, Roster, Use},
+        registry::{CarrierId, Registry, Use},
     },
     wire::hello::CarrierKind,
 };
 use ferrogate_model::{Clock, GatewayId, NodeId, Timestamp};
-use ferrogate_net::{BoxIo, Connector, Places};
+use ferrogate_net::{BoxIo, ConnectionLimit, Connector};
 use std::{
     collections::HashMap,
     fmt,
@@ -61,14 +61,14 @@ struct Inner {
     options: HubOptions,
     authenticator: Arc<dyn Authenticator>,
     clock: Arc<dyn Clock>,
-    roster: Mutex<Roster<Handle>>,
+    registry: Mutex<Registry<Handle>>,
     /// Streams that each gateway may still open.
     budgets: Mutex<HashMap<GatewayId, Arc<Semaphore>>>,
     /// Ticks when a carrier came or went.
     changed: watch::Sender<()>,
     events: broadcast::Sender<HubEvent>,
     admission: Mutex<Admission>,
-    handshakes: Arc<Places>,
+    handshakes: Arc<ConnectionLimit>,
     draining: AtomicBool,
     stop: CancellationToken,
     serving: TaskTracker,
@@ -93,11 +93,11 @@ impl Hub {
         let rate = options.handshakes_per_second;
         let admission = Admission::new(rate, rate, Instant::now().into_std());
         let inner = Inner {
-            handshakes: Places::new(options.max_handshakes, options.max_handshakes_per_source),
+            handshakes: ConnectionLimit::new(options.max_handshakes, options.max_handshakes_per_source),
             options,
             authenticator,
             clock,
-            roster: Mutex::default(),
+            registry: Mutex::default(),
             budgets: Mutex::default(),
             changed: watch::Sender::default(),
             events: broadcast::Sender::new(EVENTS_KEPT),
@@ -139,8 +139,8 @@ impl Hub {
     #[must_use]
     pub fn nodes(&self, gateway: GatewayId) -> Vec<NodeStatus> {
         let (now, instant) = (self.inner.clock.now(), Instant::now().into_std());
-        let roster = self.inner.roster();
-        let mut nodes: Vec<_> = roster
+        let registry = self.inner.registry();
+        let mut nodes: Vec<_> = registry
             .nodes()
             .filter(|(_, node)| node.gateway == gateway)
             .map(|(node_id, node)| {
@@ -207,8 +207,8 @@ impl Hub {
 }
 
 impl Inner {
-    fn roster(&self) -> MutexGuard<'_, Roster<Handle>> {
-        self.roster.lock().expect("nothing panics while it holds the roster")
+    fn registry(&self) -> MutexGuard<'_, Registry<Handle>> {
+        self.registry.lock().expect("nothing panics while it holds the registry")
     }
 
     /// The budget of a gateway's streams.
@@ -220,18 +220,18 @@ impl Inner {
     }
 
     fn command(&self, wanted: impl Fn(GatewayId, NodeId) -> bool, usage: Use, command: &Command) {
-        let mut roster = self.roster();
-        let chosen: Vec<(NodeId, CarrierId, Handle)> = roster
+        let mut registry = self.registry();
+        let chosen: Vec<(NodeId, CarrierId, Handle)> = registry
             .nodes()
             .filter(|(id, node)| wanted(node.gateway, *id))
             .flat_map(|(id, node)| node.carriers.iter().map(move |entry| (id, entry.id, entry.handle.clone())))
             .collect();
         for (node, carrier, handle) in chosen {
-            roster.set_use(node, carrier, usage);
+            registry.set_use(node, carrier, usage);
             // A carrier whose queue is full is being told to go already.
             let _ = handle.commands.try_send(command.clone());
         }
-        drop(roster);
+        drop(registry);
         self.changed.send_replace(());
     }
 }

@@ -5,4 +5,4 @@ pub(crate) mod admission;
 pub(crate) mod conversation;
 pub(crate) mod handshake;
 pub(crate) mod reconnect;
-pub(crate) mod roster;
+pub(crate) mod registry;

@@ -9,7 +9,7 @@ use crate::{
     state::{Folder, Progress},
 };
 use async_trait::async_trait;
-use ferrogate_engine::{Desired, Keep, MachineView, Memory, Outcome, Pass};
+use ferrogate_engine::{Checkpoint, Desired, MachineView, Memory, Outcome, Pass};
 use ferrogate_model::{Clock, Timestamp, state::Severity};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -20,8 +20,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// One pass of the engine; a trait, so that what is around it can be tested without machines.
 #[async_trait]
 pub(crate) trait Builder: Send + Sync {
-    /// Observes, compares, acts. `keep` is told what is remembered before anything is given back.
-    async fn pass(&self, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Pass;
+    /// Observes, compares, acts. `checkpoint` is told what is remembered before anything is given back.
+    async fn pass(&self, desired: &Desired, memory: &mut Memory, checkpoint: &dyn Checkpoint) -> Pass;
 }
 
 /// Told after every pass, so that the plane can show how far things are.
@@ -53,8 +53,8 @@ struct Notes<'a> {
 }
 
 #[async_trait]
-impl Keep for Notes<'_> {
-    async fn keep(&self, memory: &Memory) {
+impl Checkpoint for Notes<'_> {
+    async fn save(&self, memory: &Memory) {
         let mut progress = self.progress.clone();
         progress.memory.clone_from(memory);
         // Notes that cannot be written end the installation after the pass.

@@ -1,12 +1,12 @@
 //! The way back: every machine and address this installation took is given back, and the plane is told.
 
 use super::{
-    Cleaned, MAAS_CALL_DEADLINE, begin,
+    Cleaned, MAAS_CALL_DEADLINE,
     build::Passes,
     log::Log,
-    pairing,
-    register::GatewayDoor,
-    site::Site,
+    pairing, prepare,
+    register::GatewayClient,
+    site_subnets::SiteSubnets,
     steps::{Live, Step, Steps},
 };
 use crate::{
@@ -18,9 +18,9 @@ use crate::{
     screen::Screen,
     state::{Folder, Progress},
 };
-use begin::Begun;
 use ferrogate_api::PairResponse;
 use ferrogate_model::state::GatewayState;
+use prepare::Installation;
 use std::{path::PathBuf, time::Duration};
 
 /// The plane may be gone for good: giving back the machines of an unfinished installation does not wait for it.
@@ -40,9 +40,9 @@ pub async fn cleanup(
     host: &Host,
 ) -> Result<Cleaned, InstallError> {
     let file = find(&args)?;
-    let (begun, lock) = begin::open(&file, &Answers::default(), Extras::default())?;
-    let log = Log::open(&begun.folder)?;
-    let Some(progress) = begun.folder.read(&begun.sealer, begun.config.name.as_str())? else {
+    let (installation, lock) = prepare::open(&file, &Answers::default(), Extras::default())?;
+    let log = Log::open(&installation.folder)?;
+    let Some(progress) = installation.folder.read(&installation.sealer, installation.config.name.as_str())? else {
         screen.line(Tone::Good, "Nothing was begun with this configuration, so nothing was taken.");
         return Ok(NOTHING_BEGUN);
     };
@@ -50,16 +50,16 @@ pub async fn cleanup(
         screen.line(Tone::Good, "No machine was taken, and the plane knows nothing of this installation.");
         return Ok(NOTHING_BEGUN);
     }
-    confirm(&args, &begun, &mut prompter, screen).await?;
+    confirm(&args, &installation, &mut prompter, screen).await?;
     if let Some(prompter) = prompter {
         prompter.release().map_err(InstallError::Terminal)?;
     }
-    let result = log.record(Box::pin(give_back(&begun, progress, screen, host))).await;
+    let result = log.record(Box::pin(give_back(&installation, progress, screen, host))).await;
     if result.is_err() {
         screen.line(Tone::Plain, "");
         screen.line(Tone::Plain, "What is left is still marked as ours. Run the same again:");
         screen.line(Tone::Plain, &format!("  ferrogate install cleanup --config {}", file.display()));
-        screen.line(Tone::Plain, &format!("Log: {}", begun.folder.log().display()));
+        screen.line(Tone::Plain, &format!("Log: {}", installation.folder.log().display()));
     }
     drop(lock);
     result
@@ -77,21 +77,21 @@ fn find(args: &CleanupArgs) -> Result<PathBuf, InstallError> {
 /// A person at a terminal types the gateway's name. Without one, naming the file, or `--yes`, says enough.
 async fn confirm(
     args: &CleanupArgs,
-    begun: &Begun,
+    installation: &Installation,
     prompter: &mut Option<&mut dyn Prompter>,
     screen: &dyn Screen,
 ) -> Result<(), InstallError> {
     if args.yes {
         return Ok(());
     }
-    let name = begun.config.name.as_str();
+    let name = installation.config.name.as_str();
     let Some(prompter) = prompter.as_deref_mut() else {
         if args.config.is_some() {
             return Ok(());
         }
         return Err(InstallError::Argument {
             argument: "--yes",
-            problem: Problem::new(format!("{} was found, but not named", begun.folder.config().display()))
+            problem: Problem::new(format!("{} was found, but not named", installation.folder.config().display()))
                 .hint("name it with --config, or add --yes"),
         });
     };
@@ -116,28 +116,28 @@ async fn confirm(
 }
 
 async fn give_back(
-    begun: &Begun,
+    installation: &Installation,
     mut progress: Progress,
     screen: &dyn Screen,
     host: &Host,
 ) -> Result<Cleaned, InstallError> {
-    let Begun { config, folder, sealer } = begun;
+    let Installation { config, folder, sealer } = installation;
     pairing::unchanged(config, &progress)?;
     let steps = Steps::new(screen, host.cancel.clone(), config.deadlines.cleanup + PLANE_DEADLINE * 2);
-    let site = site(begun, host).await;
-    let Some(paired) = paired_or_asked(begun, &site, &mut progress, screen).await? else {
+    let site = site(installation, host).await;
+    let Some(paired) = paired_or_asked(installation, &site, &mut progress, screen).await? else {
         screen.line(Tone::Good, "No machine was taken: the plane never answered the pairing code.");
         return Ok(Cleaned::default());
     };
-    let door = super::door(config, &site, &paired)?;
-    refuse_a_running_gateway(begun, &progress, &door).await?;
+    let gateway_client = super::gateway_client(config, &site, &paired)?;
+    refuse_a_running_gateway(installation, &progress, &gateway_client).await?;
     let live = Live::default();
     let step = Step {
         title: "Giving machines back",
         goal: "the release of every machine and address".into(),
         within: config.deadlines.cleanup,
     };
-    let engine = super::engine(config, &door, host)?;
+    let engine = super::engine(config, &gateway_client, host)?;
     let materials = pairing::materials_or_nobodys(&progress, config, host)?;
     let desired = super::desired(config, &site, &paired, materials, true)?;
     let before: Vec<String> = progress.memory.views.iter().map(|machine| machine.hostname.clone()).collect();
@@ -158,7 +158,7 @@ async fn give_back(
             Ok((before.clone(), Tone::Good, word))
         })
         .await?;
-    let plane_told = tell_plane(&door, begun, screen).await;
+    let plane_told = tell_plane(&gateway_client, installation, screen).await;
     progress.cleaned = Some(host.clock.now());
     progress.finished = None;
     folder.keep(sealer, &progress)?;
@@ -169,8 +169,8 @@ async fn give_back(
 }
 
 /// The ranges of MAAS's subnets; only needed for no-proxy, so a MAAS that does not tell is no obstacle here.
-async fn site(begun: &Begun, host: &Host) -> Site {
-    let config = &begun.config;
+async fn site(installation: &Installation, host: &Host) -> SiteSubnets {
+    let config = &installation.config;
     let maas = crate::probes::maas_client(
         host,
         config.maas.endpoint.clone(),
@@ -182,25 +182,25 @@ async fn site(begun: &Begun, host: &Host) -> Site {
         Ok(maas) => maas.subnets().await.unwrap_or_default(),
         Err(_) => Vec::new(),
     };
-    Site { subnets: subnets.iter().map(|subnet| subnet.cidr).collect() }
+    SiteSubnets { subnets: subnets.iter().map(|subnet| subnet.cidr).collect() }
 }
 
 /// What the plane answered to the pairing code. Where its answer was lost it is asked once more: it may have a record.
 async fn paired_or_asked(
-    begun: &Begun,
-    site: &Site,
+    installation: &Installation,
+    site: &SiteSubnets,
     progress: &mut Progress,
     screen: &dyn Screen,
 ) -> Result<Option<PairResponse>, InstallError> {
     if let Some(paired) = &progress.paired {
         return Ok(Some(paired.clone()));
     }
-    let client = super::plane(&begun.config, site)?;
-    let request = pairing::request(&begun.config, site, progress);
+    let client = super::plane(&installation.config, site)?;
+    let request = pairing::request(&installation.config, site, progress);
     match tokio::time::timeout(PLANE_DEADLINE, client.pair(&request)).await {
         Ok(Ok(paired)) => {
             progress.paired = Some(paired.clone());
-            begun.folder.keep(&begun.sealer, progress)?;
+            installation.folder.keep(&installation.sealer, progress)?;
             Ok(Some(paired))
         }
         // It refuses the code: then it never took it, or has given the gateway up.
@@ -208,7 +208,7 @@ async fn paired_or_asked(
         _ => {
             let text = format!(
                 "the plane was not reached; should it list `{}` as Provisioning, delete it there",
-                begun.config.name
+                installation.config.name
             );
             screen.line(Tone::Warning, &text);
             Ok(None)
@@ -218,9 +218,14 @@ async fn paired_or_asked(
 
 /// A gateway that runs is taken apart by the plane, which knows what depends on it. One that was finished here counts as
 /// running until the plane says otherwise: that it cannot be asked says nothing about the clusters behind the gateway.
-async fn refuse_a_running_gateway(begun: &Begun, progress: &Progress, door: &GatewayDoor) -> Result<(), InstallError> {
-    let name = &begun.config.name;
-    let asked = tokio::time::timeout(PLANE_DEADLINE, door.client.install_status(door.gateway)).await;
+async fn refuse_a_running_gateway(
+    installation: &Installation,
+    progress: &Progress,
+    gateway_client: &GatewayClient,
+) -> Result<(), InstallError> {
+    let name = &installation.config.name;
+    let asked =
+        tokio::time::timeout(PLANE_DEADLINE, gateway_client.client.install_status(gateway_client.gateway)).await;
     let is_in_use = match asked {
         Ok(Ok(status)) => {
             // The plane calls it running when the first of its nodes has connected.
@@ -252,8 +257,9 @@ async fn refuse_a_running_gateway(begun: &Begun, progress: &Progress, door: &Gat
     Ok(())
 }
 
-async fn tell_plane(door: &GatewayDoor, begun: &Begun, screen: &dyn Screen) -> bool {
-    let told = tokio::time::timeout(PLANE_DEADLINE, door.client.abandon_install(door.gateway)).await;
+async fn tell_plane(gateway_client: &GatewayClient, installation: &Installation, screen: &dyn Screen) -> bool {
+    let told =
+        tokio::time::timeout(PLANE_DEADLINE, gateway_client.client.abandon_install(gateway_client.gateway)).await;
     let why = match told {
         Ok(Ok(())) => {
             screen.line(Tone::Good, "The plane knows that the gateway was given up.");
@@ -267,7 +273,7 @@ async fn tell_plane(door: &GatewayDoor, begun: &Begun, screen: &dyn Screen) -> b
         Err(_) => format!("no answer within {} s", PLANE_DEADLINE.as_secs()),
     };
     screen.line(Tone::Warning, &format!("the plane could not be told: {why}"));
-    let name = &begun.config.name;
+    let name = &installation.config.name;
     screen.line(Tone::Plain, &format!("  Delete it there when it is back: ferrogate delete gateway {name}"));
     false
 }

@@ -1,6 +1,6 @@
 //! The last page: what exists, where, and what next; or what is kept, and how to go on or go back.
 
-use super::begin::Begun;
+use super::prepare::Installation;
 use crate::{
     InstallError,
     prompt::Tone,
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// After a good end.
 pub(crate) fn finished(
-    begun: &Begun,
+    installation: &Installation,
     paired: &PairResponse,
     pass: &Pass,
     status: &InstallStatus,
@@ -34,12 +34,12 @@ pub(crate) fn finished(
     if let Some(endpoint) = &pass.api_endpoint {
         say(&format!("  Kubernetes  {endpoint}"));
     }
-    say(&format!("  Files       {}", begun.folder.path().display()));
+    say(&format!("  Files       {}", installation.folder.path().display()));
     say("");
     say("What next:");
     say(&format!("  The cloud account {} was made for this MAAS. Create a cluster in it:", status.name));
     say(&format!("    ferrogate create cluster NAME --account {}", status.name));
-    if begun.config.plane.username.is_some() {
+    if installation.config.plane.username.is_some() {
         say("  The account used here is no longer needed by the gateway; it may be disabled.");
     }
     say("  This host is no longer needed. The folder holds sealed secrets: keep it for");
@@ -48,7 +48,7 @@ pub(crate) fn finished(
 
 /// After a run that found everything done.
 pub(crate) fn already(
-    begun: &Begun,
+    installation: &Installation,
     paired: &PairResponse,
     status: &InstallStatus,
     since: Timestamp,
@@ -60,15 +60,15 @@ pub(crate) fn already(
     screen.line(Tone::Good, &text);
     say(&format!("  Gateway     {} ({})", status.name, paired.gateway_id));
     say(&format!("  Plane       {}", paired.plane_url));
-    say(&format!("  Files       {}", begun.folder.path().display()));
+    say(&format!("  Files       {}", installation.folder.path().display()));
     say("The plane keeps it from here on; nothing was changed. What is to change now is changed there.");
 }
 
 /// After a bad end: what is kept, and the two ways on.
-pub(crate) fn kept(begun: &Begun, error: &InstallError, screen: &dyn Screen) {
+pub(crate) fn kept(installation: &Installation, error: &InstallError, screen: &dyn Screen) {
     let say = |text: &str| screen.line(Tone::Plain, text);
-    let config = begun.folder.config();
-    let progress = begun.folder.read(&begun.sealer, begun.config.name.as_str()).ok().flatten();
+    let config = installation.folder.config();
+    let progress = installation.folder.read(&installation.sealer, installation.config.name.as_str()).ok().flatten();
     say("");
     match &progress {
         Some(progress) if progress.paired.is_some() => say(&taken(progress)),
@@ -83,7 +83,7 @@ pub(crate) fn kept(begun: &Begun, error: &InstallError, screen: &dyn Screen) {
         say("Or give everything back:");
         say(&format!("  ferrogate install cleanup --config {}", config.display()));
     }
-    say(&format!("Log: {}", begun.folder.log().display()));
+    say(&format!("Log: {}", installation.folder.log().display()));
 }
 
 fn taken(progress: &Progress) -> String {

@@ -1,7 +1,7 @@
 //! Pairing: the code becomes a gateway record, the cluster's keys, and a token for the rest of the way. Done once; an
 //! answer that was lost is asked for again with the same request key.
 
-use super::site::Site;
+use super::site_subnets::SiteSubnets;
 use crate::{Config, Host, InstallError, host::USER_AGENT, state::Progress};
 use ferrogate_api::{ApiError, Client, PairRequest, PairResponse, PairedMaas, ProxyConfig, Secret};
 use ferrogate_join::ClusterMaterials;
@@ -13,7 +13,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What is sent with the code.
-pub(crate) fn request(config: &Config, site: &Site, progress: &Progress) -> PairRequest {
+pub(crate) fn request(config: &Config, site: &SiteSubnets, progress: &Progress) -> PairRequest {
     let proxy = site.proxy(config);
     let secret =
         |url: &Option<ferrogate_model::proxy::ProxyUrl>| url.as_ref().map(|url| Secret::from(url.expose().clone()));
@@ -107,10 +107,10 @@ pub(crate) fn materials_or_nobodys(
 pub(crate) fn unchanged(config: &Config, progress: &Progress) -> Result<(), InstallError> {
     let endpoint = config.maas.endpoint.to_string();
     match &progress.maas_endpoint {
-        Some(begun) if *begun != endpoint => Err(InstallError::Answer {
+        Some(before) if *before != endpoint => Err(InstallError::Answer {
             question: crate::questions::Question::MaasEndpoint,
             problem: crate::questions::Problem::new(format!(
-                "machines were taken from {begun}; with {endpoint} they would be left behind"
+                "machines were taken from {before}; with {endpoint} they would be left behind"
             ))
             .hint("put the old endpoint back, or clean up first and begin anew"),
         }),

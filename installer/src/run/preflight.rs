@@ -1,6 +1,6 @@
 //! Everything that must hold before a machine is touched (specification, section 2), and its table.
 
-use super::site::Site;
+use super::site_subnets::SiteSubnets;
 use crate::{
     Config, Host, InstallError,
     dns::{Answer, Resolver},
@@ -28,7 +28,7 @@ const PLANE_DEADLINE: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// Makes every check; what was learned about the site comes back beside them.
-pub(crate) async fn preflight(config: &Config, progress: &Progress, host: &Host) -> (Site, Vec<Check>) {
+pub(crate) async fn preflight(config: &Config, progress: &Progress, host: &Host) -> (SiteSubnets, Vec<Check>) {
     let maas = probes::maas_client(
         host,
         config.maas.endpoint.clone(),
@@ -38,9 +38,9 @@ pub(crate) async fn preflight(config: &Config, progress: &Progress, host: &Host)
     );
     let maas = match maas {
         Ok(maas) => maas,
-        Err(error) => return (Site::default(), vec![failed("api_key", "MAAS API key", &error)]),
+        Err(error) => return (SiteSubnets::default(), vec![failed("api_key", "MAAS API key", &error)]),
     };
-    let mut site = Site::default();
+    let mut site = SiteSubnets::default();
     if let Ok(subnets) = maas.subnets().await {
         site.subnets = subnets.iter().map(|subnet| subnet.cidr).collect();
     }
@@ -135,7 +135,7 @@ fn this_host() -> Check {
 }
 
 /// Whether the account given beside the pairing code may install.
-async fn account(config: &Config, site: &Site) -> Option<Check> {
+async fn account(config: &Config, site: &SiteSubnets) -> Option<Check> {
     let (username, password) = config.plane.username.clone().zip(config.plane.password.clone())?;
     let title = "Account on the plane";
     let client = super::plane(config, site).ok()?;

@@ -27,13 +27,13 @@ pub(crate) fn is_well(status: &InstallStatus) -> bool {
 
 /// The plane, for one gateway, with its install token.
 #[derive(Debug)]
-pub(crate) struct GatewayDoor {
+pub(crate) struct GatewayClient {
     pub(crate) client: Client,
     pub(crate) gateway: GatewayId,
     told: Mutex<String>,
 }
 
-impl GatewayDoor {
+impl GatewayClient {
     pub(crate) const fn new(client: Client, gateway: GatewayId) -> Self {
         Self { client, gateway, told: Mutex::new(String::new()) }
     }
@@ -89,7 +89,7 @@ impl GatewayDoor {
 }
 
 #[async_trait]
-impl Watcher for GatewayDoor {
+impl Watcher for GatewayClient {
     async fn passed(&self, detail: &str) {
         {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);

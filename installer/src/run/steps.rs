@@ -80,19 +80,19 @@ pub(crate) struct Step {
 pub(crate) struct Steps<'a> {
     screen: &'a dyn Screen,
     cancel: CancellationToken,
-    begun: Instant,
+    started: Instant,
     overall: Duration,
 }
 
 impl<'a> Steps<'a> {
     /// Steps that may take `overall` together.
     pub(crate) fn new(screen: &'a dyn Screen, cancel: CancellationToken, overall: Duration) -> Self {
-        Self { screen, cancel, begun: Instant::now(), overall }
+        Self { screen, cancel, started: Instant::now(), overall }
     }
 
     /// How long it has taken so far.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
+        self.started.elapsed()
     }
 
     /// The screen.
@@ -110,12 +110,12 @@ impl<'a> Steps<'a> {
         live: &Live,
         work: impl Future<Output = Result<(T, Tone, String), InstallError>>,
     ) -> Result<T, InstallError> {
-        let begun = Instant::now();
-        let left = self.overall.saturating_sub(self.begun.elapsed());
+        let started = Instant::now();
+        let left = self.overall.saturating_sub(self.started.elapsed());
         let (within, all) = if left < step.within { (left, true) } else { (step.within, false) };
         tracing::info!(step = step.title, deadline = %describe(within), "begins");
         self.screen.begin(step.title);
-        let result = self.race(begun, begun + within, live, work).await.unwrap_or_else(|cut| {
+        let result = self.race(started, started + within, live, work).await.unwrap_or_else(|cut| {
             Err(match cut {
                 Cut::Interrupted => InstallError::Interrupted { during: step.title.to_lowercase() },
                 Cut::Late => InstallError::Deadline {
@@ -128,7 +128,7 @@ impl<'a> Steps<'a> {
                 },
             })
         });
-        let elapsed = begun.elapsed();
+        let elapsed = started.elapsed();
         match result {
             Ok((made, tone, word)) => {
                 tracing::info!(step = step.title, seconds = elapsed.as_secs(), %word, "done");
@@ -146,7 +146,7 @@ impl<'a> Steps<'a> {
 
     async fn race<T>(
         &self,
-        begun: Instant,
+        started: Instant,
         end: Instant,
         live: &Live,
         work: impl Future<Output = T>,
@@ -162,7 +162,7 @@ impl<'a> Steps<'a> {
                 () = tokio::time::sleep_until(end) => return Err(Cut::Late),
                 _ = redraw.tick() => {
                     let state = live.read();
-                    self.screen.update(begun.elapsed(), &state.detail, &state.machines);
+                    self.screen.update(started.elapsed(), &state.detail, &state.machines);
                 }
             }
         }

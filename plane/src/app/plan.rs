@@ -6,7 +6,7 @@ use crate::{
     failure::{Failure, Outcome},
 };
 use ferrogate_api::{Check, CheckStatus, ClusterPlan, PlannedMachine};
-use ferrogate_engine::preflight::{self, Place, Status};
+use ferrogate_engine::preflight::{self, Placement, Status};
 use ferrogate_model::{ClusterId, cluster::ClusterSpec, release::Release};
 use ferrogate_store::accounts::Account;
 
@@ -20,7 +20,7 @@ pub(crate) async fn make(
 ) -> Outcome<ClusterPlan> {
     // A gateway that is away is said as such here, and not as a failed check.
     let maas = accounts::client(context, account).await?;
-    let found = preflight::cluster(Place { maas: &maas, spec, release, cluster }).await;
+    let found = preflight::cluster(Placement { maas: &maas, spec, release, cluster }).await;
     let ok = preflight::all_hold(&found.checks);
     let machines = if ok { found.machines.into_iter().filter_map(planned).collect() } else { Vec::new() };
     Ok(ClusterPlan { checks: found.checks.into_iter().map(shown).collect(), machines, ok })

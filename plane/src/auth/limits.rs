@@ -2,7 +2,7 @@
 //! arithmetic is `governor`'s; how much is remembered is decided here.
 
 use ferrogate_model::Clock;
-pub(crate) use ferrogate_net::places::source;
+pub(crate) use ferrogate_net::connection_limit::source;
 use governor::{Quota, RateLimiter, clock, middleware::NoOpMiddleware, nanos::Nanos, state::StateStore};
 use std::{
     collections::HashMap,

@@ -2,7 +2,7 @@
 
 use super::{identity::Identity, options::MAX_CONNECTIONS};
 use crate::{context::Context, peer::Peer};
-use ferrogate_net::{Counted, Place, Places};
+use ferrogate_net::{ConnectionLimit, ConnectionPermit, LimitedStream};
 use ferrogate_tunnel::{ALPN, EXPORTER_LABEL};
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
@@ -57,7 +57,7 @@ impl Listening {
     /// Takes connections until told to drain. `config` is `None` for plain HTTP (the admin listener).
     pub(super) async fn run(self: Arc<Self>, listener: TcpListener, config: Option<Arc<ServerConfig>>) {
         let acceptor = config.map(TlsAcceptor::from);
-        let places = Places::new(MAX_CONNECTIONS, self.connections_per_source);
+        let limit = ConnectionLimit::new(MAX_CONNECTIONS, self.connections_per_source);
         loop {
             let accepted = tokio::select! {
                 () = self.drain.cancelled() => return,
@@ -71,29 +71,35 @@ impl Listening {
                     continue;
                 }
             };
-            let place = match places.take(peer.ip()) {
-                Ok(place) => place,
-                Err(full) => {
-                    tracing::warn!(%peer, ?full, "a connection was closed: too many are open");
+            let permit = match limit.acquire(peer.ip()) {
+                Ok(permit) => permit,
+                Err(reached) => {
+                    tracing::warn!(%peer, ?reached, "a connection was closed: too many are open");
                     continue;
                 }
             };
             let (this, acceptor) = (Arc::clone(&self), acceptor.clone());
             self.tasks.spawn(async move {
                 tokio::select! {
-                    () = this.connection(stream, place, peer, acceptor) => {}
+                    () = this.connection(stream, permit, peer, acceptor) => {}
                     () = this.cut.cancelled() => {}
                 }
             });
         }
     }
 
-    async fn connection(&self, stream: TcpStream, place: Place, peer: SocketAddr, acceptor: Option<TlsAcceptor>) {
+    async fn connection(
+        &self,
+        stream: TcpStream,
+        permit: ConnectionPermit,
+        peer: SocketAddr,
+        acceptor: Option<TlsAcceptor>,
+    ) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        // Whoever has the connection after an upgrade has its place with it.
-        let stream = Counted::new(stream, place);
+        // Whoever has the connection after an upgrade has its permit with it.
+        let stream = LimitedStream::new(stream, permit);
         let Some(acceptor) = acceptor else {
             return self.http(stream, peer).await;
         };

@@ -2,7 +2,7 @@
 
 use crate::app::maas;
 use async_trait::async_trait;
-use ferrogate_engine::{Desired, Engine, Keep, Limits, Memory, NoEnrolment, Pass};
+use ferrogate_engine::{Checkpoint, Desired, Engine, Limits, Memory, NoEnrolment, Pass};
 use ferrogate_firstboot::Kubeadm;
 use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint};
 use ferrogate_model::Clock;
@@ -62,11 +62,17 @@ impl Site {
 /// Takes a cluster one step further to what it should be.
 #[async_trait]
 pub trait Builder: Send + Sync + fmt::Debug + 'static {
-    /// One pass. May be dropped at any point; `keep` is told what is remembered before anything is given back.
+    /// One pass. May be dropped at any point; `checkpoint` is told what is remembered before anything is given back.
     ///
     /// # Errors
     /// In words, when the site's settings cannot be used; anything that happens on the way is part of the pass.
-    async fn pass(&self, site: &Site, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Result<Pass, String>;
+    async fn pass(
+        &self,
+        site: &Site,
+        desired: &Desired,
+        memory: &mut Memory,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Pass, String>;
 }
 
 /// The engine that builds every cluster.
@@ -78,9 +84,15 @@ pub struct EngineBuilder {
 
 #[async_trait]
 impl Builder for EngineBuilder {
-    async fn pass(&self, site: &Site, desired: &Desired, memory: &mut Memory, keep: &dyn Keep) -> Result<Pass, String> {
+    async fn pass(
+        &self,
+        site: &Site,
+        desired: &Desired,
+        memory: &mut Memory,
+        checkpoint: &dyn Checkpoint,
+    ) -> Result<Pass, String> {
         let (network, clock) = (Arc::clone(&site.network), Arc::clone(&site.clock));
         let engine = Engine::new(site.maas()?, network, clock, Arc::new(NoEnrolment), Arc::new(Kubeadm));
-        Ok(engine.with_limits(self.limits).pass_and_keep(desired, memory, keep).await)
+        Ok(engine.with_limits(self.limits).pass_with_checkpoint(desired, memory, checkpoint).await)
     }
 }

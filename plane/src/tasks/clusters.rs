@@ -11,7 +11,7 @@ use super::{
     lease::{Held, holding},
 };
 use async_trait::async_trait;
-use ferrogate_engine::{Keep, Memory, Outcome, Pass};
+use ferrogate_engine::{Checkpoint, Memory, Outcome, Pass};
 use ferrogate_model::{ClusterId, state::ClusterState};
 use ferrogate_store::{
     Page,
@@ -151,8 +151,8 @@ struct Row<'a> {
 }
 
 #[async_trait]
-impl Keep for Row<'_> {
-    async fn keep(&self, memory: &Memory) {
+impl Checkpoint for Row<'_> {
+    async fn save(&self, memory: &Memory) {
         let kept = match serde_json::to_value(memory) {
             Ok(memory) => {
                 clusters::set_memory(&self.ground.store, self.cluster, &memory).await.map_err(TaskError::from)

@@ -1,6 +1,6 @@
 //! Taking machines.
 
-use super::{Hands, Report};
+use super::{Executor, Report};
 use crate::{
     mark, observe,
     plan::{fit, words},
@@ -10,24 +10,24 @@ use ferrogate_model::{Explain, Name, SystemId, cluster::PoolSpec, fault};
 use std::collections::BTreeMap;
 
 /// Takes one machine for a pool, with the mark in the same call.
-pub(super) async fn allocate(hands: &Hands<'_>, pool: &Name, zones: &[String]) -> Report {
-    let Some(spec) = hands.desired.spec.pools().find(|spec| spec.name == *pool) else { return Report::default() };
-    let wanted = constraints(hands, spec);
-    let result = if hands.cooling.is_empty() {
-        by_constraints(hands, wanted, zones).await
+pub(super) async fn allocate(executor: &Executor<'_>, pool: &Name, zones: &[String]) -> Report {
+    let Some(spec) = executor.desired.spec.pools().find(|spec| spec.name == *pool) else { return Report::default() };
+    let wanted = constraints(executor, spec);
+    let result = if executor.cooling.is_empty() {
+        by_constraints(executor, wanted, zones).await
     } else {
-        by_name(hands, spec, wanted, zones).await
+        by_name(executor, spec, wanted, zones).await
     };
     match result {
-        Ok(Some(machine)) => note(hands, pool, &machine).await,
-        Ok(None) => none_left(hands, spec, None),
-        Err(error) if error.is_no_machine() => none_left(hands, spec, Some(&error)),
-        Err(error) => Report::maas(hands.now, &format!("pool `{pool}`"), &error),
+        Ok(Some(machine)) => note(executor, pool, &machine).await,
+        Ok(None) => none_left(executor, spec, None),
+        Err(error) if error.is_no_machine() => none_left(executor, spec, Some(&error)),
+        Err(error) => Report::maas(executor.now, &format!("pool `{pool}`"), &error),
     }
 }
 
-fn constraints(hands: &Hands<'_>, spec: &PoolSpec) -> Allocate {
-    let desired = hands.desired;
+fn constraints(executor: &Executor<'_>, spec: &PoolSpec) -> Allocate {
+    let desired = executor.desired;
     // MAAS takes one architecture or all; where the release has one, no other may come.
     let architecture = match desired.release.architectures.as_slice() {
         [only] => Some(only.name.clone()),
@@ -53,17 +53,17 @@ fn gib_to_gb(gib: u64) -> u64 {
 
 /// Lets MAAS choose, in one zone after the other.
 async fn by_constraints(
-    hands: &Hands<'_>,
+    executor: &Executor<'_>,
     wanted: Allocate,
     zones: &[String],
 ) -> Result<Option<types::Machine>, MaasError> {
     if zones.is_empty() {
-        return hands.engine.maas().allocate(&wanted).await.map(Some);
+        return executor.engine.maas().allocate(&wanted).await.map(Some);
     }
     let mut last = None;
     for zone in zones {
         let wanted = Allocate { zones: vec![zone.clone()], ..wanted.clone() };
-        match hands.engine.maas().allocate(&wanted).await {
+        match executor.engine.maas().allocate(&wanted).await {
             Ok(machine) => return Ok(Some(machine)),
             Err(error) if error.is_no_machine() => last = Some(error),
             Err(error) => return Err(error),
@@ -74,7 +74,7 @@ async fn by_constraints(
 
 /// Chooses itself, because some machines are left alone for a while and MAAS cannot be told which.
 async fn by_name(
-    hands: &Hands<'_>,
+    executor: &Executor<'_>,
     spec: &PoolSpec,
     wanted: Allocate,
     zones: &[String],
@@ -84,9 +84,11 @@ async fn by_name(
         status: Some("ready".into()),
         ..MachineFilter::default()
     };
-    let mut candidates: Vec<_> = hands.engine.maas().machines(&filter).await?.iter().map(observe::machine).collect();
+    let mut candidates: Vec<_> = executor.engine.maas().machines(&filter).await?.iter().map(observe::machine).collect();
     candidates.retain(|machine| {
-        !machine.locked && !hands.cooling.contains_key(&machine.id) && fit::fits(spec, machine, &hands.desired.release)
+        !machine.locked
+            && !executor.cooling.contains_key(&machine.id)
+            && fit::fits(spec, machine, &executor.desired.release)
     });
     let zone_rank = |zone: &str| zones.iter().position(|wanted| wanted == zone).unwrap_or(zones.len());
     // As MAAS does it: the smallest that fits.
@@ -95,7 +97,7 @@ async fn by_name(
     });
     for candidate in candidates {
         let wanted = Allocate { system_id: Some(candidate.id), ..wanted.clone() };
-        match hands.engine.maas().allocate(&wanted).await {
+        match executor.engine.maas().allocate(&wanted).await {
             Ok(machine) => return Ok(Some(machine)),
             // Somebody else was faster.
             Err(error) if error.is_no_machine() => {}
@@ -106,17 +108,17 @@ async fn by_name(
 }
 
 /// Writes down what the machine is for. If this is never done, the mark is enough to find it again.
-async fn note(hands: &Hands<'_>, pool: &Name, machine: &types::Machine) -> Report {
-    let mut notes = mark::notes(hands.desired, pool.as_str(), "");
+async fn note(executor: &Executor<'_>, pool: &Name, machine: &types::Machine) -> Report {
+    let mut notes = mark::notes(executor.desired, pool.as_str(), "");
     notes.remove(mark::NODE);
     let mut report = Report::changed();
-    report.merge(hands.note(&machine.system_id, &notes).await);
+    report.merge(executor.note(&machine.system_id, &notes).await);
     report
 }
 
-fn none_left(hands: &Hands<'_>, spec: &PoolSpec, error: Option<&MaasError>) -> Report {
+fn none_left(executor: &Executor<'_>, spec: &PoolSpec, error: Option<&MaasError>) -> Report {
     let wanted = wanted_in_words(spec);
-    let cooling = cooling_in_words(hands.cooling, hands);
+    let cooling = cooling_in_words(executor.cooling, executor);
     let cause = match error {
         Some(error) if cooling.is_empty() => {
             format!("no free machine for pool `{}` ({wanted}): {}", spec.name, fault::chain(error))
@@ -143,11 +145,11 @@ fn wanted_in_words(spec: &PoolSpec) -> String {
     parts.join(", ")
 }
 
-fn cooling_in_words(cooling: &BTreeMap<SystemId, crate::memory::Cooling>, hands: &Hands<'_>) -> String {
+fn cooling_in_words(cooling: &BTreeMap<SystemId, crate::memory::Cooling>, executor: &Executor<'_>) -> String {
     let each: Vec<String> = cooling
         .values()
         .map(|machine| {
-            let left = words::in_words(words::elapsed(hands.now, machine.until));
+            let left = words::in_words(words::elapsed(executor.now, machine.until));
             format!("{} is left alone for another {left} ({})", machine.hostname, machine.reason)
         })
         .collect();

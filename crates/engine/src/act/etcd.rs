@@ -4,7 +4,7 @@
 //! the members, another removes the one that leaves. Both are named after the leaver and looked at once in a pass, so that
 //! a pass never waits and whoever dies in between goes on where it stopped. Done is only what a list shows to be gone.
 
-use super::{Hands, Report};
+use super::{Executor, Report};
 use crate::{
     kube::{self, KubeError, Pod},
     mark,
@@ -52,7 +52,7 @@ struct Members {
     members: Vec<Member>,
 }
 
-impl Hands<'_> {
+impl Executor<'_> {
     /// One step towards a server being out of etcd; `node` is its name there.
     pub(super) async fn leave_etcd(&self, node: &str, addresses: &[IpAddr]) -> (Removal, Report) {
         let staying = self.servers_that_stay(node);

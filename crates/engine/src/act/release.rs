@@ -1,6 +1,6 @@
 //! Giving machines back: only what bears our mark, after looking again.
 
-use super::{Hands, Report, etcd::Removal};
+use super::{Executor, Report, etcd::Removal};
 use crate::{
     mark, observe,
     plan::{Action, words},
@@ -22,21 +22,21 @@ struct Leaver<'a> {
 }
 
 /// Gives back everything the plan says.
-pub(super) async fn release(hands: &Hands<'_>) -> Report {
+pub(super) async fn release(executor: &Executor<'_>) -> Report {
     let mut report = Report::default();
     let mut leavers = Vec::new();
-    for action in &hands.plan.actions {
+    for action in &executor.plan.actions {
         let Action::Release { machine, why, cool, node } = action else { continue };
-        match out_of_etcd(hands, machine).await {
+        match out_of_etcd(executor, machine).await {
             (Removal::Done, removed) => report.merge(removed),
             (Removal::NotYet(reason), tried) => {
                 report.merge(tried);
-                report.merge(not_yet(hands, machine, reason));
+                report.merge(not_yet(executor, machine, reason));
                 continue;
             }
         }
         if let Some(node) = node {
-            let removed = hands.remove_node(node, why).await;
+            let removed = executor.remove_node(node, why).await;
             let failed = !removed.waits.is_empty();
             report.merge(removed);
             // A machine that leaves without its node being removed could never return under its name. One that failed
@@ -50,26 +50,26 @@ pub(super) async fn release(hands: &Hands<'_>) -> Report {
     if leavers.is_empty() {
         return report;
     }
-    let marked = match observe::marked(hands.engine, hands.desired).await {
+    let marked = match observe::marked(executor.engine, executor.desired).await {
         Ok(marked) => marked,
         Err(error) => {
-            report.merge(Report::maas(hands.now, "the machines to give back", &error));
+            report.merge(Report::maas(executor.now, "the machines to give back", &error));
             return report;
         }
     };
     leavers.retain(|leaver| marked.iter().any(|machine| machine.system_id == *leaver.machine));
     for leaver in leavers.iter_mut().filter(|leaver| leaver.cool) {
-        leaver.last_words = last_words(hands, leaver.machine).await;
+        leaver.last_words = last_words(executor, leaver.machine).await;
     }
     report.changed = true;
-    if let Some(done) = together(hands, &leavers).await {
+    if let Some(done) = together(executor, &leavers).await {
         report.merge(done);
         return report;
     }
-    let parallel = hands.engine.limits().parallel.max(1);
+    let parallel = executor.engine.limits().parallel.max(1);
     let mut work: Vec<BoxFuture<'_, Report>> = Vec::new();
     for leaver in &leavers {
-        work.push(single(hands, leaver).boxed());
+        work.push(single(executor, leaver).boxed());
     }
     let mut running = stream::iter(work).buffer_unordered(parallel);
     while let Some(done) = running.next().await {
@@ -80,23 +80,23 @@ pub(super) async fn release(hands: &Hands<'_>) -> Report {
 
 /// A server that was installed may be a member of etcd, whether it has a node or not. It leaves etcd first: a member that is
 /// gone without leaving counts against the majority for ever.
-async fn out_of_etcd(hands: &Hands<'_>, machine: &SystemId) -> (Removal, Report) {
-    let seen = hands.observed.machines.iter().find(|seen| seen.id == *machine);
+async fn out_of_etcd(executor: &Executor<'_>, machine: &SystemId) -> (Removal, Report) {
+    let seen = executor.observed.machines.iter().find(|seen| seen.id == *machine);
     let server = seen.filter(|seen| seen.note(mark::POOL) == Some(CONTROL_PLANE_POOL));
     let Some((server, node)) = server.and_then(|server| Some((server, server.note(mark::NODE)?))) else {
         return (Removal::Done, Report::default());
     };
-    hands.leave_etcd(node, &server.addresses).await
+    executor.leave_etcd(node, &server.addresses).await
 }
 
 /// The machine stays until its member is out of etcd; from the deadline on a person should look.
-fn not_yet(hands: &Hands<'_>, machine: &SystemId, reason: String) -> Report {
-    let since = hands.plan.memory.releasing.get(machine).map_or(hands.now, |leaving| leaving.since);
-    let (lasted, limit) = (words::elapsed(since, hands.now), hands.engine.limits().leaving_etcd);
+fn not_yet(executor: &Executor<'_>, machine: &SystemId, reason: String) -> Report {
+    let since = executor.plan.memory.releasing.get(machine).map_or(executor.now, |leaving| leaving.since);
+    let (lasted, limit) = (words::elapsed(since, executor.now), executor.engine.limits().leaving_etcd);
     if lasted <= limit {
-        return Report::wait(hands.now, reason);
+        return Report::wait(executor.now, reason);
     }
-    let name = hands.name(machine);
+    let name = executor.name(machine);
     let hint = format!(
         "look at the pods `ferrogate-etcd-…` and `etcd-…` in namespace kube-system; or remove {name}'s member with etcdctl \
          and release the machine in MAAS"
@@ -107,31 +107,31 @@ fn not_yet(hands: &Hands<'_>, machine: &SystemId, reason: String) -> Report {
 
 /// All at once, where they leave for the same reason; `None` where MAAS refuses, because then each must be asked for alone
 /// to learn which one it is.
-async fn together(hands: &Hands<'_>, leavers: &[Leaver<'_>]) -> Option<Report> {
+async fn together(executor: &Executor<'_>, leavers: &[Leaver<'_>]) -> Option<Report> {
     let first = leavers.first()?;
     if leavers.len() == 1 || leavers.iter().any(|leaver| leaver.why != first.why) {
         return None;
     }
     let ids: Vec<SystemId> = leavers.iter().map(|leaver| leaver.machine.clone()).collect();
-    hands.engine.maas().release_many(&ids, Some(&comment(first.why))).await.ok()?;
+    executor.engine.maas().release_many(&ids, Some(&comment(first.why))).await.ok()?;
     let mut report = Report::changed();
     for leaver in leavers {
-        report = told(report, hands, leaver);
+        report = told(report, executor, leaver);
     }
     Some(report)
 }
 
-async fn single(hands: &Hands<'_>, leaver: &Leaver<'_>) -> Report {
+async fn single(executor: &Executor<'_>, leaver: &Leaver<'_>) -> Report {
     let how = Release { comment: Some(comment(leaver.why)), ..Release::default() };
-    match hands.engine.maas().release(leaver.machine, &how).await {
-        Ok(_) => told(Report::changed(), hands, leaver),
+    match executor.engine.maas().release(leaver.machine, &how).await {
+        Ok(_) => told(Report::changed(), executor, leaver),
         Err(error) if error.is_not_found() => Report::changed(),
-        Err(error) => Report::maas(hands.now, &hands.name(leaver.machine), &error),
+        Err(error) => Report::maas(executor.now, &executor.name(leaver.machine), &error),
     }
 }
 
-fn told(report: Report, hands: &Hands<'_>, leaver: &Leaver<'_>) -> Report {
-    let name = hands.name(leaver.machine);
+fn told(report: Report, executor: &Executor<'_>, leaver: &Leaver<'_>) -> Report {
+    let name = executor.name(leaver.machine);
     let (severity, reason) =
         if leaver.cool { (Severity::Warning, "MachineReplaced") } else { (Severity::Info, "MachineGivenBack") };
     let message = format!("{name} is given back: {}{}", leaver.why, leaver.last_words);
@@ -140,7 +140,7 @@ fn told(report: Report, hands: &Hands<'_>, leaver: &Leaver<'_>) -> Report {
 
 /// The newest events of a machine, oldest first: a machine that never boots shows where it stopped, and one that never
 /// started shows nothing after its power was switched on.
-async fn last_words(hands: &Hands<'_>, machine: &SystemId) -> String {
+async fn last_words(executor: &Executor<'_>, machine: &SystemId) -> String {
     let filter = EventFilter {
         ids: vec![machine.clone()],
         level: Some("INFO".into()),
@@ -148,7 +148,7 @@ async fn last_words(hands: &Hands<'_>, machine: &SystemId) -> String {
         ..EventFilter::default()
     };
     // What cannot be read is not waited for.
-    let Ok(page) = hands.engine.maas().events(&filter).await else { return String::new() };
+    let Ok(page) = executor.engine.maas().events(&filter).await else { return String::new() };
     let told: Vec<String> = page.events.iter().rev().map(event_in_words).collect();
     if told.is_empty() {
         return String::new();

@@ -1,6 +1,6 @@
 //! Giving everything back.
 
-use super::{Action, Block, Plan, ledger::Ledger, words};
+use super::{Action, Block, Plan, builder::PlanBuilder, words};
 use crate::{
     limits::Limits,
     memory::Memory,
@@ -9,8 +9,8 @@ use crate::{
 use ferrogate_model::{Timestamp, state::MachineState};
 
 pub(super) fn plan(observed: &Observed, memory: &Memory, limits: &Limits, now: Timestamp) -> Plan {
-    let mut ledger = Ledger::open(observed, memory, limits.blind, now);
-    ledger.plan.memory.api_silent_since = None;
+    let mut builder = PlanBuilder::start(observed, memory, limits.blind, now);
+    builder.plan.memory.api_silent_since = None;
     for machine in &observed.machines {
         let name = &machine.hostname;
         let pool = machine.note(crate::mark::POOL).map(str::to_owned);
@@ -18,19 +18,19 @@ pub(super) fn plan(observed: &Observed, memory: &Memory, limits: &Limits, now: T
         let mut state = MachineState::Releasing;
         let reason = match &machine.status {
             Status::Releasing => {
-                let since = ledger.since(&machine.id, MachineState::Releasing);
+                let since = builder.since(&machine.id, MachineState::Releasing);
                 let lasted = words::elapsed(since, now);
                 if lasted > limits.releasing {
-                    ledger.plan.blocks.push(never_released(name, lasted));
+                    builder.plan.blocks.push(never_released(name, lasted));
                 } else {
-                    ledger.wait(waiting(name, lasted, limits), since);
+                    builder.wait(waiting(name, lasted, limits), since);
                 }
                 format!("MAAS has been taking it back for {}", words::in_words(lasted))
             }
             Status::Other(status) => {
                 state = MachineState::Failed;
                 let cause = format!("{name} is `{status}` in MAAS, so somebody works on it; it is not touched");
-                ledger.plan.blocks.push(Block {
+                builder.plan.blocks.push(Block {
                     cause: cause.clone(),
                     hint: Some(format!("finish the work on {name} in MAAS, or release it there")),
                 });
@@ -40,54 +40,54 @@ pub(super) fn plan(observed: &Observed, memory: &Memory, limits: &Limits, now: T
                 state = MachineState::Failed;
                 let block = locked(name);
                 let cause = block.cause.clone();
-                ledger.plan.blocks.push(block);
+                builder.plan.blocks.push(block);
                 cause
             }
             Status::Allocated | Status::Deploying | Status::Deployed | Status::DeployFailed | Status::ReleaseFailed => {
                 let why = "the cluster is deleted".to_owned();
-                ledger.plan.actions.push(Action::Release {
+                builder.plan.actions.push(Action::Release {
                     machine: machine.id.clone(),
                     why: why.clone(),
                     cool: false,
                     node: None,
                 });
                 if machine.status == Status::ReleaseFailed {
-                    ledger
+                    builder
                         .wait(format!("MAAS could not take {name} back and is asked again: {}", machine.message), now);
                 }
                 why
             }
         };
-        ledger.enter(machine, pool.as_deref(), node.as_deref(), state, reason, None);
+        builder.enter(machine, pool.as_deref(), node.as_deref(), state, reason, None);
     }
-    wait_for_the_leaving(&mut ledger, observed, limits, now, true);
+    wait_for_the_leaving(&mut builder, observed, limits, now, true);
     if !observed.endpoint.is_nothing() {
-        ledger.plan.actions.push(Action::ReleaseEndpoint);
+        builder.plan.actions.push(Action::ReleaseEndpoint);
     }
-    ledger.plan
+    builder.plan
 }
 
 /// Machines that were given back and are not free yet. `must` tells whether the cluster is waited for until they are.
 pub(super) fn wait_for_the_leaving(
-    ledger: &mut Ledger,
+    builder: &mut PlanBuilder,
     observed: &Observed,
     limits: &Limits,
     now: Timestamp,
     must: bool,
 ) {
-    for (id, leaving) in ledger.plan.memory.releasing.clone() {
+    for (id, leaving) in builder.plan.memory.releasing.clone() {
         if observed.machines.iter().any(|machine| machine.id == id) {
             continue;
         }
         let lasted = words::elapsed(leaving.since, now);
         if lasted > limits.releasing {
             if must {
-                ledger.plan.blocks.push(never_released(&leaving.hostname, lasted));
+                builder.plan.blocks.push(never_released(&leaving.hostname, lasted));
             } else {
-                ledger.plan.memory.releasing.remove(&id);
+                builder.plan.memory.releasing.remove(&id);
             }
         } else if must {
-            ledger.wait(waiting(&leaving.hostname, lasted, limits), leaving.since);
+            builder.wait(waiting(&leaving.hostname, lasted, limits), leaving.since);
         }
     }
 }

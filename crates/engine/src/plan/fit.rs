@@ -17,40 +17,40 @@ pub(crate) fn fits(pool: &PoolSpec, machine: &Machine, release: &Release) -> boo
         && release.for_architecture(&machine.architecture).is_some()
 }
 
-/// Gives as many machines as possible to places they fit. `fit[machine]` lists the places a machine fits; the result
-/// has a machine's place, or none. (Augmenting paths; both sides are small.)
-pub(crate) fn matching(fit: &[Vec<usize>], places: usize) -> Vec<Option<usize>> {
-    let mut holder: Vec<Option<usize>> = vec![None; places];
+/// Gives as many machines as possible to slots they fit. `fit[machine]` lists the slots a machine fits; the result
+/// has a machine's slot, or none. (Augmenting paths; both sides are small.)
+pub(crate) fn matching(fit: &[Vec<usize>], slots: usize) -> Vec<Option<usize>> {
+    let mut holder: Vec<Option<usize>> = vec![None; slots];
     for machine in 0..fit.len() {
-        seat(machine, fit, &mut holder, &mut vec![false; places]);
+        augment(machine, fit, &mut holder, &mut vec![false; slots]);
     }
     let mut result = vec![None; fit.len()];
-    for (place, machine) in holder.iter().enumerate() {
+    for (slot, machine) in holder.iter().enumerate() {
         if let Some(machine) = machine {
-            result[*machine] = Some(place);
+            result[*machine] = Some(slot);
         }
     }
     result
 }
 
-fn seat(machine: usize, fit: &[Vec<usize>], holder: &mut [Option<usize>], tried: &mut [bool]) -> bool {
-    for &place in &fit[machine] {
-        if std::mem::replace(&mut tried[place], true) {
+fn augment(machine: usize, fit: &[Vec<usize>], holder: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+    for &slot in &fit[machine] {
+        if std::mem::replace(&mut tried[slot], true) {
             continue;
         }
-        let free = match holder[place] {
+        let free = match holder[slot] {
             None => true,
-            Some(other) => seat(other, fit, holder, tried),
+            Some(other) => augment(other, fit, holder, tried),
         };
         if free {
-            holder[place] = Some(machine);
+            holder[slot] = Some(machine);
             return true;
         }
     }
     false
 }
 
-/// The pool that each machine without a note is adopted by: as many of them as there are places they fit. `missing` is the
+/// The pool that each machine without a note is adopted by: as many of them as there are slots they fit. `missing` is the
 /// pool's number for each machine that is missing.
 pub(crate) fn adopt(
     machines: &[&Machine],
@@ -62,10 +62,10 @@ pub(crate) fn adopt(
         .iter()
         .map(|machine| {
             let fits = |pool: usize| fits(pools[pool], machine, release);
-            missing.iter().enumerate().filter(|(_, pool)| fits(**pool)).map(|(place, _)| place).collect()
+            missing.iter().enumerate().filter(|(_, pool)| fits(**pool)).map(|(slot, _)| slot).collect()
         })
         .collect();
-    matching(&fit, missing.len()).into_iter().map(|place| place.map(|place| missing[place])).collect()
+    matching(&fit, missing.len()).into_iter().map(|slot| slot.map(|slot| missing[slot])).collect()
 }
 
 /// For each machine that a pool misses: its zones, those with the fewest machines first, and among equals in the order of
@@ -88,50 +88,50 @@ pub(crate) fn zones_in_turn(pool: &PoolSpec, there: &[&str]) -> Vec<Vec<String>>
     (there.len()..pool.count as usize).map(next).collect()
 }
 
-/// Chooses a machine for each place. `wishes[place]` lists the machines that fit it, the best first. As many places as
-/// possible get one; among those choices the first place gets the best, then the second, and so on. Machines from
+/// Chooses a machine for each slot. `wishes[slot]` lists the machines that fit it, the best first. As many slots as
+/// possible get one; among those choices the first slot gets the best, then the second, and so on. Machines from
 /// `last_resort` on are only chosen for what the others cannot fill.
 pub(crate) fn choose(wishes: &[Vec<usize>], machines: usize, last_resort: usize) -> Vec<Option<usize>> {
     let mut holder: Vec<Option<usize>> = vec![None; machines];
     for bound in [last_resort, machines] {
-        for place in 0..wishes.len() {
-            if !holder.contains(&Some(place)) {
-                occupy(place, wishes, bound, &mut holder, &mut vec![false; machines]);
+        for slot in 0..wishes.len() {
+            if !holder.contains(&Some(slot)) {
+                occupy(slot, wishes, bound, &mut holder, &mut vec![false; machines]);
             }
         }
         if bound == last_resort {
             improve(wishes, bound, &mut holder);
         }
     }
-    (0..wishes.len()).map(|place| holder.iter().position(|held| *held == Some(place))).collect()
+    (0..wishes.len()).map(|slot| holder.iter().position(|held| *held == Some(slot))).collect()
 }
 
-/// Gives a place a machine, if need be by giving others another one.
-fn occupy(place: usize, wishes: &[Vec<usize>], bound: usize, holder: &mut [Option<usize>], tried: &mut [bool]) -> bool {
-    for &machine in wishes[place].iter().filter(|machine| **machine < bound) {
+/// Gives a slot a machine, if need be by giving others another one.
+fn occupy(slot: usize, wishes: &[Vec<usize>], bound: usize, holder: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+    for &machine in wishes[slot].iter().filter(|machine| **machine < bound) {
         if std::mem::replace(&mut tried[machine], true) {
             continue;
         }
         if holder[machine].is_none_or(|other| occupy(other, wishes, bound, holder, tried)) {
-            holder[machine] = Some(place);
+            holder[machine] = Some(slot);
             return true;
         }
     }
     false
 }
 
-/// Gives each place in turn the best machine that leaves as many places filled as before.
+/// Gives each slot in turn the best machine that leaves as many slots filled as before.
 fn improve(wishes: &[Vec<usize>], bound: usize, holder: &mut Vec<Option<usize>>) {
     let mut fixed = vec![false; holder.len()];
-    for place in 0..wishes.len() {
-        let Some(mut held) = holder.iter().position(|other| *other == Some(place)) else { continue };
-        for &wish in wishes[place].iter().take_while(|wish| **wish != held).filter(|wish| **wish < bound) {
+    for slot in 0..wishes.len() {
+        let Some(mut held) = holder.iter().position(|other| *other == Some(slot)) else { continue };
+        for &wish in wishes[slot].iter().take_while(|wish| **wish != held).filter(|wish| **wish < bound) {
             if fixed[wish] {
                 continue;
             }
             let mut trial = holder.clone();
             trial[held] = None;
-            let displaced = trial[wish].replace(place);
+            let displaced = trial[wish].replace(slot);
             let mut tried = fixed.clone();
             tried[wish] = true;
             if displaced.is_none_or(|other| occupy(other, wishes, bound, &mut trial, &mut tried)) {
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_machine_makes_room_for_one_that_fits_nowhere_else() {
-        // Machine 0 fits both places, machine 1 only the first.
+        // Machine 0 fits both slots, machine 1 only the first.
         assert_eq!(matching(&[vec![0, 1], vec![0]], 2), [Some(1), Some(0)]);
         assert_eq!(matching(&[vec![0], vec![0]], 1), [Some(0), None]);
         assert_eq!(matching(&[], 3), []);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_choice_fills_as_many_places_as_can_be_filled_and_the_first_gets_the_best() {
-        // Both places like machine 0 best; the second fits nothing else.
+        // Both slots like machine 0 best; the second fits nothing else.
         assert_eq!(choose(&[vec![0, 1], vec![0]], 2, 2), [Some(1), Some(0)]);
         assert_eq!(choose(&[vec![1, 0], vec![0, 1]], 2, 2), [Some(1), Some(0)]);
         assert_eq!(choose(&[vec![0], vec![0]], 1, 1), [Some(0), None]);
@@ -167,27 +167,27 @@ mod tests {
         assert_eq!(choose(&[vec![1, 0], vec![0, 1]], 2, 1), [Some(1), Some(0)]);
     }
 
-    /// Every little world: up to three places, three machines, every way in which they fit, every number of last resorts.
+    /// Every little world: up to three slots, three machines, every way in which they fit, every number of last resorts.
     #[test]
     fn in_every_little_world_the_choice_is_as_large_as_the_matching_and_spares_the_last_resort() {
-        for places in 0..=3 {
-            for bits in 0..1_u32 << (places * 3) {
+        for slots in 0..=3 {
+            for bits in 0..1_u32 << (slots * 3) {
                 let wishes: Vec<Vec<usize>> =
-                    (0..places).map(|p| (0..3).filter(|m| bits >> (p * 3 + m) & 1 == 1).collect()).collect();
+                    (0..slots).map(|p| (0..3).filter(|m| bits >> (p * 3 + m) & 1 == 1).collect()).collect();
                 for last_resort in 0..=3 {
                     let chosen = choose(&wishes, 3, last_resort);
                     let mut taken: Vec<usize> = chosen.iter().copied().flatten().collect();
                     taken.sort_unstable();
                     assert!(taken.windows(2).all(|pair| pair[0] != pair[1]), "{wishes:?}: {chosen:?}");
-                    let fits = |(place, machine): (usize, &Option<usize>)| {
-                        machine.is_none_or(|machine| wishes[place].contains(&machine))
+                    let fits = |(slot, machine): (usize, &Option<usize>)| {
+                        machine.is_none_or(|machine| wishes[slot].contains(&machine))
                     };
                     assert!(chosen.iter().enumerate().all(fits), "{wishes:?}: {chosen:?}");
                     let size = |bound: usize| {
                         let fit: Vec<Vec<usize>> = (0..bound)
-                            .map(|machine| (0..places).filter(|place| wishes[*place].contains(&machine)).collect())
+                            .map(|machine| (0..slots).filter(|slot| wishes[*slot].contains(&machine)).collect())
                             .collect();
-                        matching(&fit, places).iter().flatten().count()
+                        matching(&fit, slots).iter().flatten().count()
                     };
                     assert_eq!(taken.len(), size(3), "{wishes:?}: {chosen:?}");
                     let first = taken.iter().filter(|machine| **machine < last_resort).count();

@@ -5,9 +5,9 @@
 //! a time: the next one goes when the last one is ready in its new place.
 
 use super::{
+    builder::PlanBuilder,
     fit,
-    ledger::Ledger,
-    members::{Court, Member, Stage},
+    members::{Context, Member, Stage},
     repair, words,
 };
 use crate::{mark, observed::Api};
@@ -18,24 +18,24 @@ use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 pub(crate) const NONE_FREE_FOR: Duration = Duration::from_secs(120);
 
 /// The machines that leave now, by number.
-pub(super) fn victims(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>]) -> Vec<usize> {
-    let mut victims = servers(court, members);
-    victims.extend(workers(ledger, court, members));
+pub(super) fn victims(builder: &mut PlanBuilder, context: &Context<'_>, members: &[Member<'_>]) -> Vec<usize> {
+    let mut victims = servers(context, members);
+    victims.extend(workers(builder, context, members));
     victims
 }
 
 /// Servers leave one at a time, and only while the others have the majority in etcd.
-fn servers(court: &Court<'_>, members: &[Member<'_>]) -> Vec<usize> {
-    let answers = matches!(court.observed.api, Api::Answers(_));
+fn servers(context: &Context<'_>, members: &[Member<'_>]) -> Vec<usize> {
+    let answers = matches!(context.observed.api, Api::Answers(_));
     let may_leave = |&i: &usize| !answers || !members[i].has_joined() || repair::may_leave(members, i).is_ok();
-    surplus(court, members, 0).into_iter().take(1).filter(may_leave).collect()
+    surplus(context, members, 0).into_iter().take(1).filter(may_leave).collect()
 }
 
 /// The machines of a pool that are too many, those whose loss costs least first.
-fn surplus(court: &Court<'_>, members: &[Member<'_>], pool: usize) -> Vec<usize> {
+fn surplus(context: &Context<'_>, members: &[Member<'_>], pool: usize) -> Vec<usize> {
     let mut counting: Vec<usize> =
         (0..members.len()).filter(|&i| members[i].pool == Some(pool) && members[i].counts()).collect();
-    let surplus = counting.len().saturating_sub(court.pools[pool].count as usize);
+    let surplus = counting.len().saturating_sub(context.pools[pool].count as usize);
     let crowd = |zone: &str| counting.iter().filter(|&&i| members[i].machine.zone == zone).count();
     let crowds: BTreeMap<String, usize> =
         counting.iter().map(|&i| (members[i].machine.zone.clone(), crowd(&members[i].machine.zone))).collect();
@@ -48,18 +48,18 @@ fn surplus(court: &Court<'_>, members: &[Member<'_>], pool: usize) -> Vec<usize>
 }
 
 /// The workers that leave now: of those that are too many, as many as can be done without.
-fn workers(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>]) -> Vec<usize> {
+fn workers(builder: &mut PlanBuilder, context: &Context<'_>, members: &[Member<'_>]) -> Vec<usize> {
     // Its pool is gone from the specification.
     let is_of_no_pool = |member: &Member<'_>| {
         member.pool.is_none() && member.stage().is_some() && member.machine.note(mark::POOL).is_some()
     };
     let mut goers: Vec<usize> = (0..members.len()).filter(|&i| is_of_no_pool(&members[i])).collect();
-    for pool in 1..court.pools.len() {
-        goers.extend(surplus(court, members, pool));
+    for pool in 1..context.pools.len() {
+        goers.extend(surplus(context, members, pool));
     }
     goers.sort_by_key(|&i| (cost_of_losing(&members[i]), i));
     let stayers = || (0..members.len()).filter(|i| members[*i].pool > Some(0) && !goers.contains(i));
-    let wanted: usize = court.pools.iter().skip(1).map(|pool| pool.count as usize).sum();
+    let wanted: usize = context.pools.iter().skip(1).map(|pool| pool.count as usize).sum();
     let ready =
         stayers().filter(|&i| serves(&members[i])).count() + goers.iter().filter(|&&i| serves(&members[i])).count();
     let mut spare = ready.saturating_sub(wanted);
@@ -80,7 +80,7 @@ fn workers(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>]) -> Ve
                 spare -= 1;
                 true
             } else {
-                let goes = change_places && !one_went && fits_where_none_is_free(ledger, court, member);
+                let goes = change_places && !one_went && fits_where_none_is_free(builder, context, member);
                 one_went |= goes;
                 goes
             }
@@ -96,9 +96,9 @@ fn workers(ledger: &mut Ledger, court: &Court<'_>, members: &[Member<'_>]) -> Ve
     }
     if staying > 0 {
         let what = if staying == 1 { "1 machine that is".to_owned() } else { format!("{staying} machines that are") };
-        ledger.wait_for_others(
+        builder.wait_for_others(
             format!("{what} too many stay until {wanted} workers are ready without them ({ready} are, with them)"),
-            court.now,
+            context.now,
         );
     }
     leaving
@@ -110,11 +110,11 @@ fn serves(member: &Member<'_>) -> bool {
 }
 
 /// Whether a pool misses machines, MAAS has had none for it for a while, and this one would do.
-fn fits_where_none_is_free(ledger: &Ledger, court: &Court<'_>, member: &Member<'_>) -> bool {
-    court.pools.iter().skip(1).any(|pool| {
-        let since = ledger.plan.memory.none_free.get(&pool.name);
-        since.is_some_and(|since| words::elapsed(*since, court.now) >= NONE_FREE_FOR)
-            && fit::fits(pool, member.machine, &court.desired.release)
+fn fits_where_none_is_free(builder: &PlanBuilder, context: &Context<'_>, member: &Member<'_>) -> bool {
+    context.pools.iter().skip(1).any(|pool| {
+        let since = builder.plan.memory.none_free.get(&pool.name);
+        since.is_some_and(|since| words::elapsed(*since, context.now) >= NONE_FREE_FOR)
+            && fit::fits(pool, member.machine, &context.desired.release)
     })
 }
 

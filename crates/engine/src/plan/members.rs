@@ -1,6 +1,6 @@
 //! What each machine is in its cluster, and whether it counts.
 
-use super::{fit, ledger::Ledger, words};
+use super::{builder::PlanBuilder, fit, words};
 use crate::{
     desired::Desired,
     limits::Limits,
@@ -36,7 +36,7 @@ pub(super) enum Stage {
 
 /// What is thought of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Assessment {
     /// It counts.
     Good(Stage),
     /// It is given back and replaced.
@@ -59,14 +59,14 @@ pub(super) struct Member<'a> {
     pub(super) unwritten: bool,
     pub(super) node: Name,
     pub(super) seen: Option<&'a SeenNode>,
-    pub(super) verdict: Verdict,
+    pub(super) assessment: Assessment,
 }
 
 impl Member<'_> {
     pub(super) fn stage(&self) -> Option<&Stage> {
-        match &self.verdict {
-            Verdict::Good(stage) => Some(stage),
-            Verdict::Bad { .. } | Verdict::Stuck(_) | Verdict::Leaving | Verdict::Undecided(_) => None,
+        match &self.assessment {
+            Assessment::Good(stage) => Some(stage),
+            Assessment::Bad { .. } | Assessment::Stuck(_) | Assessment::Leaving | Assessment::Undecided(_) => None,
         }
     }
 
@@ -81,16 +81,16 @@ impl Member<'_> {
     /// Whether it fills a place of its pool. A control-plane machine that was a member counts even while somebody works on
     /// it: a second control plane beside it would be a second cluster.
     pub(super) fn counts(&self) -> bool {
-        match &self.verdict {
-            Verdict::Good(_) => true,
-            Verdict::Stuck(_) => self.pool == Some(0) && self.has_joined(),
-            Verdict::Bad { .. } | Verdict::Leaving | Verdict::Undecided(_) => false,
+        match &self.assessment {
+            Assessment::Good(_) => true,
+            Assessment::Stuck(_) => self.pool == Some(0) && self.has_joined(),
+            Assessment::Bad { .. } | Assessment::Leaving | Assessment::Undecided(_) => false,
         }
     }
 }
 
-/// What every judgement needs.
-pub(super) struct Court<'a> {
+/// What every machine is assessed by.
+pub(super) struct Context<'a> {
     pub(super) desired: &'a Desired,
     pub(super) observed: &'a Observed,
     pub(super) limits: &'a Limits,
@@ -98,9 +98,9 @@ pub(super) struct Court<'a> {
     pub(super) pools: Vec<&'a PoolSpec>,
 }
 
-impl<'a> Court<'a> {
-    /// Judges every machine.
-    pub(super) fn members(&self, ledger: &Ledger) -> Vec<Member<'a>> {
+impl<'a> Context<'a> {
+    /// Assesses every machine.
+    pub(super) fn members(&self, builder: &PlanBuilder) -> Vec<Member<'a>> {
         let names = node_names(&self.observed.machines);
         let mut members: Vec<Member<'a>> = Vec::new();
         for machine in &self.observed.machines {
@@ -108,13 +108,13 @@ impl<'a> Court<'a> {
             let pool = noted.and_then(|noted| self.pools.iter().position(|pool| pool.name.as_str() == noted));
             let seen = self.node_of(machine);
             let node = names[&machine.id.0].clone();
-            let verdict = Verdict::Leaving;
-            members.push(Member { machine, pool, unwritten: false, node, seen, verdict });
+            let assessment = Assessment::Leaving;
+            members.push(Member { machine, pool, unwritten: false, node, seen, assessment });
         }
         self.place_installed(&mut members);
         let servers = server_addresses(&members);
         for member in &mut members {
-            member.verdict = self.judge(member, servers.as_ref(), ledger);
+            member.assessment = self.assess(member, servers.as_ref(), builder);
         }
         self.place_allocated(&mut members);
         members
@@ -142,10 +142,10 @@ impl<'a> Court<'a> {
 
     /// Machines that were taken by a pass that did not live to write down what for.
     fn place_allocated(&self, members: &mut [Member<'_>]) {
-        let mut places = Vec::new();
+        let mut slots = Vec::new();
         for (pool, spec) in self.pools.iter().enumerate() {
             let there = members.iter().filter(|member| member.pool == Some(pool) && member.counts()).count();
-            places.extend(std::iter::repeat_n(pool, (spec.count as usize).saturating_sub(there)));
+            slots.extend(std::iter::repeat_n(pool, (spec.count as usize).saturating_sub(there)));
         }
         let homeless: Vec<usize> = (0..members.len())
             .filter(|&index| {
@@ -154,97 +154,102 @@ impl<'a> Court<'a> {
             })
             .collect();
         let machines: Vec<&Machine> = homeless.iter().map(|&index| members[index].machine).collect();
-        let adopted = fit::adopt(&machines, &self.pools, &places, &self.desired.release);
+        let adopted = fit::adopt(&machines, &self.pools, &slots, &self.desired.release);
         for (index, pool) in homeless.into_iter().zip(adopted) {
             let member = &mut members[index];
             if pool.is_some() {
                 member.pool = pool;
                 member.unwritten = true;
-                member.verdict = Verdict::Good(Stage::Allocated);
+                member.assessment = Assessment::Good(Stage::Allocated);
             } else {
-                member.verdict = Verdict::Bad { why: "no place is left that it fits".into(), cool: false };
+                member.assessment = Assessment::Bad { why: "no place is left that it fits".into(), cool: false };
             }
         }
     }
 
-    fn judge(&self, member: &Member<'_>, servers: Option<&BTreeSet<IpAddr>>, ledger: &Ledger) -> Verdict {
+    fn assess(&self, member: &Member<'_>, servers: Option<&BTreeSet<IpAddr>>, builder: &PlanBuilder) -> Assessment {
         use ferrogate_model::state::MachineState::Deploying;
         let machine = member.machine;
         match &machine.status {
-            Status::Releasing => Verdict::Leaving,
+            Status::Releasing => Assessment::Leaving,
             Status::ReleaseFailed => {
-                Verdict::Bad { why: format!("MAAS could not take it back before: {}", machine.message), cool: false }
+                Assessment::Bad { why: format!("MAAS could not take it back before: {}", machine.message), cool: false }
             }
-            Status::Other(status) => Verdict::Stuck(format!("it is `{status}` in MAAS, so somebody works on it")),
+            Status::Other(status) => Assessment::Stuck(format!("it is `{status}` in MAAS, so somebody works on it")),
             Status::DeployFailed => {
                 let words = if machine.message.is_empty() { "MAAS gives no reason" } else { &machine.message };
-                Verdict::Bad { why: format!("MAAS failed to install it: {words}"), cool: true }
+                Assessment::Bad { why: format!("MAAS failed to install it: {words}"), cool: true }
             }
-            Status::Allocated => Verdict::Good(Stage::Allocated),
+            Status::Allocated => Assessment::Good(Stage::Allocated),
             Status::Deploying => {
-                let since = ledger.since(&machine.id, Deploying);
+                let since = builder.since(&machine.id, Deploying);
                 if words::elapsed(since, self.now) > self.limits.installing {
                     let deadline = words::in_words(self.limits.installing);
-                    return Verdict::Bad {
+                    return Assessment::Bad {
                         why: format!("MAAS did not finish installing it within {deadline}"),
                         cool: true,
                     };
                 }
                 match self.told_a_server_that_is_gone(member, servers) {
-                    Some(why) => Verdict::Bad { why, cool: false },
-                    None => Verdict::Good(Stage::Deploying { since }),
+                    Some(why) => Assessment::Bad { why, cool: false },
+                    None => Assessment::Good(Stage::Deploying { since }),
                 }
             }
-            Status::Deployed => self.judge_installed(member, servers, ledger),
+            Status::Deployed => self.assess_installed(member, servers, builder),
         }
     }
 
-    fn judge_installed(&self, member: &Member<'_>, servers: Option<&BTreeSet<IpAddr>>, ledger: &Ledger) -> Verdict {
+    fn assess_installed(
+        &self,
+        member: &Member<'_>,
+        servers: Option<&BTreeSet<IpAddr>>,
+        builder: &PlanBuilder,
+    ) -> Assessment {
         if let Some(node) = member.seen {
             return match &node.not_ready {
-                None => Verdict::Good(Stage::Ready),
+                None => Assessment::Good(Stage::Ready),
                 Some(why) if member.has_joined() => {
-                    Verdict::Good(Stage::Unwell { why: format!("its node is not ready: {why}") })
+                    Assessment::Good(Stage::Unwell { why: format!("its node is not ready: {why}") })
                 }
-                Some(why) => self.joining(member, ledger, &format!("its node is not ready: {why}")),
+                Some(why) => self.joining(member, builder, &format!("its node is not ready: {why}")),
             };
         }
         if let Some(why) = self.told_a_server_that_is_gone(member, servers)
             && (!member.has_joined() || matches!(self.observed.api, Api::Answers(_)))
         {
-            return Verdict::Bad { why, cool: false };
+            return Assessment::Bad { why, cool: false };
         }
         let control_plane = member.pool == Some(0);
         match &self.observed.api {
             Api::Answers(_) if member.pool.is_none() && member.machine.note(mark::POOL).is_none() => {
-                Verdict::Bad { why: "nobody knows what it was taken for".into(), cool: false }
+                Assessment::Bad { why: "nobody knows what it was taken for".into(), cool: false }
             }
-            Api::Answers(_) if member.has_joined() => self.joining(member, ledger, "its node has left the cluster"),
-            Api::Answers(_) => self.joining(member, ledger, "it has not introduced itself yet"),
-            Api::Silent(why) if control_plane && !member.has_joined() => self.joining(member, ledger, why),
-            Api::Silent(why) if control_plane => Verdict::Good(Stage::Unwell { why: why.clone() }),
+            Api::Answers(_) if member.has_joined() => self.joining(member, builder, "its node has left the cluster"),
+            Api::Answers(_) => self.joining(member, builder, "it has not introduced itself yet"),
+            Api::Silent(why) if control_plane && !member.has_joined() => self.joining(member, builder, why),
+            Api::Silent(why) if control_plane => Assessment::Good(Stage::Unwell { why: why.clone() }),
             Api::NotYet if control_plane && !member.has_joined() => {
-                self.joining(member, ledger, "MAAS shows no address of it")
+                self.joining(member, builder, "MAAS shows no address of it")
             }
             Api::Silent(_) | Api::NotYet if member.pool.is_none() => {
-                Verdict::Undecided("what it was taken for is known once the Kubernetes API answers".into())
+                Assessment::Undecided("what it was taken for is known once the Kubernetes API answers".into())
             }
-            Api::Silent(_) | Api::NotYet if member.has_joined() => Verdict::Good(Stage::Unknown),
+            Api::Silent(_) | Api::NotYet if member.has_joined() => Assessment::Good(Stage::Unknown),
             Api::Silent(_) | Api::NotYet => {
-                Verdict::Good(Stage::Joining { since: None, why: "it waits for the Kubernetes API".into() })
+                Assessment::Good(Stage::Joining { since: None, why: "it waits for the Kubernetes API".into() })
             }
         }
     }
 
-    fn joining(&self, member: &Member<'_>, ledger: &Ledger, why: &str) -> Verdict {
-        let since = ledger.joining_since(&member.machine.id);
+    fn joining(&self, member: &Member<'_>, builder: &PlanBuilder, why: &str) -> Assessment {
+        let since = builder.joining_since(&member.machine.id);
         if words::elapsed(since, self.now) > self.limits.joining {
             let deadline = words::in_words(self.limits.joining);
             // A machine that has worked before is not at fault.
             let cool = !member.has_joined();
-            return Verdict::Bad { why: format!("it did not join the cluster within {deadline}: {why}"), cool };
+            return Assessment::Bad { why: format!("it did not join the cluster within {deadline}: {why}"), cool };
         }
-        Verdict::Good(Stage::Joining { since: Some(since), why: why.to_owned() })
+        Assessment::Good(Stage::Joining { since: Some(since), why: why.to_owned() })
     }
 
     /// A machine is installed with the address of a server; when that server is replaced, the machine would knock for ever.

@@ -5,8 +5,8 @@
 
 use super::{
     Action,
-    ledger::Ledger,
-    members::{Court, Member, Stage, Verdict},
+    builder::PlanBuilder,
+    members::{Assessment, Context, Member, Stage},
     words,
 };
 use crate::{
@@ -20,10 +20,10 @@ use std::time::Duration;
 const SWITCHING_OFF: Duration = Duration::from_secs(60);
 
 /// Servers that were members leave only while the others keep the majority of what remains; else they are kept as they are.
-pub(super) fn hold_the_majority(court: &Court<'_>, members: &mut [Member<'_>]) {
+pub(super) fn hold_the_majority(context: &Context<'_>, members: &mut [Member<'_>]) {
     for index in 0..members.len() {
         let member = &members[index];
-        let leaves = matches!(member.verdict, Verdict::Bad { .. }) && member.machine.status == Status::Deployed;
+        let leaves = matches!(member.assessment, Assessment::Bad { .. }) && member.machine.status == Status::Deployed;
         if !leaves || member.pool != Some(0) || !member.has_joined() {
             continue;
         }
@@ -31,8 +31,8 @@ pub(super) fn hold_the_majority(court: &Court<'_>, members: &mut [Member<'_>]) {
         if members.iter().filter(|member| is_server(member)).count() < 2 {
             continue;
         }
-        if let (Api::Answers(_), Err(why)) = (&court.observed.api, may_leave(members, index)) {
-            members[index].verdict = Verdict::Stuck(why);
+        if let (Api::Answers(_), Err(why)) = (&context.observed.api, may_leave(members, index)) {
+            members[index].assessment = Assessment::Stuck(why);
         }
     }
 }
@@ -50,62 +50,62 @@ pub(super) fn may_leave(members: &[Member<'_>], leaver: usize) -> Result<(), Str
 
 /// Whether a machine holds a copy of etcd, as far as is known.
 fn is_server(member: &Member<'_>) -> bool {
-    member.pool == Some(0) && member.has_joined() && !matches!(member.verdict, Verdict::Leaving)
+    member.pool == Some(0) && member.has_joined() && !matches!(member.assessment, Assessment::Leaving)
 }
 
 /// Restarts and replaces, one machine at a time.
-pub(super) fn repair(ledger: &mut Ledger, court: &Court<'_>, members: &mut [Member<'_>], victims: &[usize]) {
-    ledger.plan.memory.repairs.retain(|id, _| members.iter().any(|member| member.machine.id == *id));
-    let Api::Answers(_) = &court.observed.api else {
+pub(super) fn repair(builder: &mut PlanBuilder, context: &Context<'_>, members: &mut [Member<'_>], victims: &[usize]) {
+    builder.plan.memory.repairs.retain(|id, _| members.iter().any(|member| member.machine.id == *id));
+    let Api::Answers(_) = &context.observed.api else {
         // Nobody can say whether they are still in trouble; what is under way is judged anew when somebody can.
-        for repair in ledger.plan.memory.repairs.values_mut() {
-            repair.since = court.now;
+        for repair in builder.plan.memory.repairs.values_mut() {
+            repair.since = context.now;
         }
         return;
     };
     let in_the_way = in_the_way(members);
-    let mut hands_full = is_something_under_way(members);
+    let mut is_busy = is_something_under_way(members);
     for index in 0..members.len() {
         if victims.contains(&index) {
             continue;
         }
         let id = members[index].machine.id.clone();
-        let known = ledger.plan.memory.repairs.remove(&id);
+        let known = builder.plan.memory.repairs.remove(&id);
         let next = match members[index].stage() {
             Some(Stage::Unwell { .. }) => {
-                let repair = known.map_or_else(|| fresh(court, None), |known| again(court, known));
-                let is_next = !hands_full && in_the_way.is_none();
-                let next = unwell(ledger, court, members, index, repair, is_next);
-                hands_full |= next.step != RepairStep::Unwell || members[index].stage().is_none();
+                let repair = known.map_or_else(|| fresh(context, None), |known| again(context, known));
+                let is_next = !is_busy && in_the_way.is_none();
+                let next = unwell(builder, context, members, index, repair, is_next);
+                is_busy |= next.step != RepairStep::Unwell || members[index].stage().is_none();
                 Some(next)
             }
-            Some(Stage::Ready) => known.and_then(|known| recovered(court, known)),
+            Some(Stage::Ready) => known.and_then(|known| recovered(context, known)),
             _ => None,
         };
-        ledger.plan.memory.repairs.extend(next.map(|next| (id, next)));
+        builder.plan.memory.repairs.extend(next.map(|next| (id, next)));
     }
-    let unwell = ledger.plan.memory.repairs.values().filter(|repair| repair.step == RepairStep::Unwell);
+    let unwell = builder.plan.memory.repairs.values().filter(|repair| repair.step == RepairStep::Unwell);
     if let (Some(why), Some(since)) = (in_the_way, unwell.map(|repair| repair.since).min()) {
-        ledger.wait(why, since);
+        builder.wait(why, since);
     }
 }
 
-fn fresh(court: &Court<'_>, before: Option<&Repair>) -> Repair {
-    Repair { step: RepairStep::Unwell, since: court.now, restarted: before.is_some_and(|before| before.restarted) }
+fn fresh(context: &Context<'_>, before: Option<&Repair>) -> Repair {
+    Repair { step: RepairStep::Unwell, since: context.now, restarted: before.is_some_and(|before| before.restarted) }
 }
 
 /// A machine that recovered and is in trouble again begins anew, but is not restarted a second time.
-fn again(court: &Court<'_>, known: Repair) -> Repair {
-    if known.step == RepairStep::Recovered { fresh(court, Some(&known)) } else { known }
+fn again(context: &Context<'_>, known: Repair) -> Repair {
+    if known.step == RepairStep::Recovered { fresh(context, Some(&known)) } else { known }
 }
 
 /// A member that is ready again: that it was restarted is remembered for a while.
-fn recovered(court: &Court<'_>, known: Repair) -> Option<Repair> {
+fn recovered(context: &Context<'_>, known: Repair) -> Option<Repair> {
     match known.step {
-        RepairStep::Recovered => (words::elapsed(known.since, court.now) < court.limits.cooling).then_some(known),
+        RepairStep::Recovered => (words::elapsed(known.since, context.now) < context.limits.cooling).then_some(known),
         RepairStep::Unwell if !known.restarted => None,
         RepairStep::Unwell | RepairStep::SwitchedOff | RepairStep::SwitchedOn => {
-            Some(Repair { step: RepairStep::Recovered, since: court.now, restarted: true })
+            Some(Repair { step: RepairStep::Recovered, since: context.now, restarted: true })
         }
     }
 }
@@ -130,26 +130,26 @@ fn in_the_way(members: &[Member<'_>]) -> Option<String> {
 
 /// Whether a machine comes or goes already: one change at a time.
 fn is_something_under_way(members: &[Member<'_>]) -> bool {
-    members.iter().any(|member| match &member.verdict {
-        Verdict::Good(stage) => {
+    members.iter().any(|member| match &member.assessment {
+        Assessment::Good(stage) => {
             matches!(stage, Stage::Allocated | Stage::Deploying { .. } | Stage::Joining { .. })
         }
-        Verdict::Bad { .. } => true,
-        Verdict::Stuck(_) | Verdict::Leaving | Verdict::Undecided(_) => false,
+        Assessment::Bad { .. } => true,
+        Assessment::Stuck(_) | Assessment::Leaving | Assessment::Undecided(_) => false,
     })
 }
 
 /// One member in trouble, one step further where it is time.
 fn unwell(
-    ledger: &mut Ledger,
-    court: &Court<'_>,
+    builder: &mut PlanBuilder,
+    context: &Context<'_>,
     members: &mut [Member<'_>],
     index: usize,
     repair: Repair,
     is_next: bool,
 ) -> Repair {
-    let lasted = words::elapsed(repair.since, court.now);
-    let limits = court.limits;
+    let lasted = words::elapsed(repair.since, context.now);
+    let limits = context.limits;
     let machine = members[index].machine;
     let name = &machine.hostname;
     let keeps = members[index].pool != Some(0) || may_leave(members, index).is_ok();
@@ -159,33 +159,33 @@ fn unwell(
         RepairStep::Unwell if lasted <= limits.unwell || !is_next || !may_touch => repair,
         RepairStep::Unwell if repair.restarted => {
             let why = format!("{why}, again after a restart");
-            members[index].verdict = Verdict::Bad { why, cool: true };
+            members[index].assessment = Assessment::Bad { why, cool: true };
             repair
         }
         RepairStep::Unwell => {
             let message =
                 format!("{name} is restarted, because its node has not been ready for {}", words::in_words(lasted));
-            ledger.event(Severity::Warning, "MachineRestarted", message.clone(), Some(&machine.id));
+            builder.event(Severity::Warning, "MachineRestarted", message.clone(), Some(&machine.id));
             let is_off = machine.powered == Some(false);
-            ledger.plan.actions.push(Action::Switch { machine: machine.id.clone(), on: is_off, why: message });
+            builder.plan.actions.push(Action::Switch { machine: machine.id.clone(), on: is_off, why: message });
             let step = if is_off { RepairStep::SwitchedOn } else { RepairStep::SwitchedOff };
-            Repair { step, since: court.now, restarted: true }
+            Repair { step, since: context.now, restarted: true }
         }
         RepairStep::SwitchedOff if machine.powered == Some(false) || lasted > SWITCHING_OFF => {
             let why = format!("{name} is restarted");
-            ledger.plan.actions.push(Action::Switch { machine: machine.id.clone(), on: true, why });
-            Repair { step: RepairStep::SwitchedOn, since: court.now, restarted: true }
+            builder.plan.actions.push(Action::Switch { machine: machine.id.clone(), on: true, why });
+            Repair { step: RepairStep::SwitchedOn, since: context.now, restarted: true }
         }
         RepairStep::SwitchedOn if lasted > limits.restarting && may_touch => {
             let deadline = words::in_words(limits.restarting);
             let why = format!("its node was not ready within {deadline} after a restart: {why}");
-            members[index].verdict = Verdict::Bad { why, cool: true };
+            members[index].assessment = Assessment::Bad { why, cool: true };
             repair
         }
         RepairStep::SwitchedOff | RepairStep::SwitchedOn => {
             let (lasted, deadline) = (words::in_words(lasted), words::in_words(limits.restarting));
             let why = format!("{why}; it was restarted {lasted} ago (replaced after {deadline})");
-            members[index].verdict = Verdict::Good(Stage::Unwell { why });
+            members[index].assessment = Assessment::Good(Stage::Unwell { why });
             repair
         }
         RepairStep::Recovered => repair,

@@ -1,7 +1,7 @@
 //! Situations and what is done in them.
 
-mod builders;
 mod changing;
+mod fixture;
 mod healing;
 mod repairing;
 mod shrinking;
@@ -13,9 +13,9 @@ use crate::{
     memory::Memory,
     observed::{Api, Status},
 };
-use builders::{Site, at};
 use ferrogate_join::Role;
 use ferrogate_model::state::MachineState;
+use fixture::{Site, at};
 
 #[test]
 fn an_empty_site_takes_every_machine_at_once() {

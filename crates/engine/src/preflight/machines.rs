@@ -1,6 +1,6 @@
 //! Are there enough machines, and which would be taken?
 
-use super::{Check, GATEWAY_GOOD_DISK_GIB, place::Place};
+use super::{Check, GATEWAY_GOOD_DISK_GIB, placement::Placement};
 use crate::{
     mark, observe,
     observed::Machine,
@@ -55,15 +55,15 @@ struct Choice {
 }
 
 /// The check, and the machines that the cluster has and would take.
-pub(super) async fn check(place: &Place<'_>, gateway: bool) -> (Check, Vec<Chosen>) {
-    match look(place).await {
+pub(super) async fn check(placement: &Placement<'_>, gateway: bool) -> (Check, Vec<Chosen>) {
+    match look(placement).await {
         Err(error) => (Check::fail(ID, TITLE, fault::chain(&error), hint(&error)), Vec::new()),
         Ok((held, free)) => {
-            let choice = choose(place, held, free);
+            let choice = choose(placement, held, free);
             let check = if choice.missing.is_empty() {
-                enough(place, &choice, gateway)
+                enough(placement, &choice, gateway)
             } else {
-                too_few(place, &choice.missing, &choice.free)
+                too_few(placement, &choice.missing, &choice.free)
             };
             (check, choice.chosen)
         }
@@ -75,21 +75,21 @@ pub(super) fn hint(error: &MaasError) -> String {
 }
 
 /// What the cluster has, and what is free.
-async fn look(place: &Place<'_>) -> Result<(Vec<types::Machine>, Vec<types::Machine>), MaasError> {
+async fn look(placement: &Placement<'_>) -> Result<(Vec<types::Machine>, Vec<types::Machine>), MaasError> {
     let mut free =
-        place.maas.machines(&MachineFilter { status: Some("ready".into()), ..MachineFilter::default() }).await?;
+        placement.maas.machines(&MachineFilter { status: Some("ready".into()), ..MachineFilter::default() }).await?;
     // Whatever the list shows: only what is free can be had.
     free.retain(|machine| machine.status == types::MachineStatus::Ready && !machine.locked);
-    let held = match place.cluster {
-        Some(cluster) => ownership::machines_of(place.maas, &cluster).await?,
+    let held = match placement.cluster {
+        Some(cluster) => ownership::machines_of(placement.maas, &cluster).await?,
         None => Vec::new(),
     };
     Ok((held, free))
 }
 
 /// The one choice of machines: what the engine will adopt, what it would take, and what one pool hands to another.
-fn choose(place: &Place<'_>, mut held: Vec<types::Machine>, mut free: Vec<types::Machine>) -> Choice {
-    let pools: Vec<&PoolSpec> = place.spec.pools().collect();
+fn choose(placement: &Placement<'_>, mut held: Vec<types::Machine>, mut free: Vec<types::Machine>) -> Choice {
+    let pools: Vec<&PoolSpec> = placement.spec.pools().collect();
     let number = |record: &types::Machine| {
         let noted = noted_pool(record)?;
         pools.iter().position(|pool| pool.name.as_str() == noted)
@@ -104,7 +104,7 @@ fn choose(place: &Place<'_>, mut held: Vec<types::Machine>, mut free: Vec<types:
         .flat_map(|pool| std::iter::repeat_n(pool, (pools[pool].count as usize).saturating_sub(there(pool))))
         .collect();
     let seen: Vec<Machine> = homeless.iter().map(observe::machine).collect();
-    let adopted = fit::adopt(&seen.iter().collect::<Vec<_>>(), &pools, &short, place.release);
+    let adopted = fit::adopt(&seen.iter().collect::<Vec<_>>(), &pools, &short, placement.release);
     let name = |pool: Option<usize>| pool.map(|pool| pools[pool].name.clone());
     let mut chosen: Vec<Chosen> = Vec::new();
     for record in &noted {
@@ -119,24 +119,24 @@ fn choose(place: &Place<'_>, mut held: Vec<types::Machine>, mut free: Vec<types:
     let handed = given_up(&pools, &noted, &number);
     let candidates: Vec<types::Machine> = free.iter().chain(&handed).cloned().collect();
     let machines: Vec<Machine> = candidates.iter().map(observe::machine).collect();
-    let (mut places, mut wishes) = (Vec::new(), Vec::new());
+    let (mut slots, mut wishes) = (Vec::new(), Vec::new());
     for (pool, spec) in pools.iter().enumerate() {
         let has = |one: &&Chosen| one.pool.as_ref() == Some(&spec.name);
         let zones: Vec<&str> = chosen.iter().filter(has).map(|one| one.record.zone.name.as_str()).collect();
         for zones in fit::zones_in_turn(spec, &zones) {
             let rank = |machine: &usize| zones.iter().position(|zone| *zone == machines[*machine].zone);
             let mut fitting: Vec<usize> = (0..machines.len())
-                // A server's place is not taken by what was a worker until a moment ago.
+                // A server's slot is not taken by what was a worker until a moment ago.
                 .filter(|machine| *machine < free.len() || pool > 0)
-                .filter(|machine| fit::fits(spec, &machines[*machine], place.release))
+                .filter(|machine| fit::fits(spec, &machines[*machine], placement.release))
                 .collect();
             fitting.sort_by_key(|machine| (rank(machine), *machine));
-            places.push(pool);
+            slots.push(pool);
             wishes.push(fitting);
         }
     }
     let mut missing = Vec::new();
-    for (pool, machine) in places.into_iter().zip(fit::choose(&wishes, candidates.len(), free.len())) {
+    for (pool, machine) in slots.into_iter().zip(fit::choose(&wishes, candidates.len(), free.len())) {
         match machine {
             None => missing.push(pool),
             Some(machine) => {
@@ -170,7 +170,7 @@ fn noted_pool(machine: &types::Machine) -> Option<&str> {
     machine.owner_data.get(mark::POOL).or_else(|| machine.workload_annotations.get(mark::POOL)).map(String::as_str)
 }
 
-fn enough(place: &Place<'_>, choice: &Choice, gateway: bool) -> Check {
+fn enough(placement: &Placement<'_>, choice: &Choice, gateway: bool) -> Check {
     let chosen = &choice.chosen;
     let count = |how: How| chosen.iter().filter(|one| one.how == how).count();
     let names = |how: How| {
@@ -215,14 +215,14 @@ fn enough(place: &Place<'_>, choice: &Choice, gateway: bool) -> Check {
             small.join(", ")
         ));
     }
-    if place.spec.control_plane.count == 1 {
+    if placement.spec.control_plane.count == 1 {
         advice.push("one node has no spare: use 3 nodes in production".to_owned());
     }
     if advice.is_empty() { Check::pass(ID, TITLE, seen) } else { Check::warn(ID, TITLE, seen, advice.join("; ")) }
 }
 
-fn too_few(place: &Place<'_>, missing: &[usize], free: &[types::Machine]) -> Check {
-    let pools: Vec<&PoolSpec> = place.spec.pools().collect();
+fn too_few(placement: &Placement<'_>, missing: &[usize], free: &[types::Machine]) -> Check {
+    let pools: Vec<&PoolSpec> = placement.spec.pools().collect();
     let mut seen = Vec::new();
     for (number, pool) in pools.iter().enumerate() {
         let short = missing.iter().filter(|missing| **missing == number).count();
@@ -232,7 +232,7 @@ fn too_few(place: &Place<'_>, missing: &[usize], free: &[types::Machine]) -> Che
                 pool.name,
                 pool.count,
                 asked_in_words(pool),
-                near_misses(place, pool, free)
+                near_misses(placement, pool, free)
             ));
         }
     }
@@ -241,9 +241,9 @@ fn too_few(place: &Place<'_>, missing: &[usize], free: &[types::Machine]) -> Che
     Check::fail(ID, TITLE, seen.join("; "), fix)
 }
 
-fn near_misses(place: &Place<'_>, pool: &PoolSpec, free: &[types::Machine]) -> String {
+fn near_misses(placement: &Placement<'_>, pool: &PoolSpec, free: &[types::Machine]) -> String {
     let mut others: Vec<&types::Machine> =
-        free.iter().filter(|record| !fit::fits(pool, &observe::machine(record), place.release)).collect();
+        free.iter().filter(|record| !fit::fits(pool, &observe::machine(record), placement.release)).collect();
     // A machine in the right place that is only too small tells more than one that was never meant.
     others.sort_by_key(|record| {
         let machine = observe::machine(record);
@@ -252,12 +252,12 @@ fn near_misses(place: &Place<'_>, pool: &PoolSpec, free: &[types::Machine]) -> S
     let near: Vec<String> = others
         .into_iter()
         .take(5)
-        .map(|record| format!("{} does not fit: {}", record.hostname, why_not(place, pool, record)))
+        .map(|record| format!("{} does not fit: {}", record.hostname, why_not(placement, pool, record)))
         .collect();
     if near.is_empty() { format!("{} machines are free", free.len()) } else { near.join(", ") }
 }
 
-fn why_not(place: &Place<'_>, pool: &PoolSpec, record: &types::Machine) -> String {
+fn why_not(placement: &Placement<'_>, pool: &PoolSpec, record: &types::Machine) -> String {
     let machine = observe::machine(record);
     if machine.resource_pool != pool.resource_pool {
         return format!("resource pool {}", machine.resource_pool);
@@ -277,7 +277,7 @@ fn why_not(place: &Place<'_>, pool: &PoolSpec, record: &types::Machine) -> Strin
     if let Some(tag) = pool.tags.iter().find(|tag| !machine.tags.contains(tag)) {
         return format!("no tag `{tag}`");
     }
-    if place.release.for_architecture(&machine.architecture).is_none() {
+    if placement.release.for_architecture(&machine.architecture).is_none() {
         return format!("architecture {}", machine.architecture);
     }
     "it fits".into()

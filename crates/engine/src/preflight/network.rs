@@ -3,7 +3,7 @@
 use super::{
     Check, Resolver,
     machines::{Chosen, How, hint},
-    place::Place,
+    placement::Placement,
 };
 use ferrogate_maas::{MachineFilter, types::Subnet};
 use ferrogate_model::{address, fault};
@@ -29,7 +29,7 @@ fn needs(chosen: &[Chosen]) -> Vec<(&Subnet, u128)> {
 }
 
 /// Whether MAAS has an address for every machine, and one more for the API of several control-plane nodes.
-pub(super) async fn addresses(place: &Place<'_>, chosen: &[Chosen]) -> Check {
+pub(super) async fn addresses(placement: &Placement<'_>, chosen: &[Chosen]) -> Check {
     const ID: &str = "addresses";
     let mut needs = needs(chosen);
     if needs.is_empty() {
@@ -37,13 +37,13 @@ pub(super) async fn addresses(place: &Place<'_>, chosen: &[Chosen]) -> Check {
         let seen = if held { "every machine has its address" } else { "no machine to count for" };
         return if held { Check::pass(ID, ADDRESSES, seen) } else { Check::skip(ID, ADDRESSES, seen) };
     }
-    if place.spec.control_plane.count > 1 {
+    if placement.spec.control_plane.count > 1 {
         needs[0].1 += 1;
     }
     let mut seen = Vec::new();
     let mut short = false;
     for (subnet, count) in needs {
-        match place.maas.subnet_statistics(subnet.id).await {
+        match placement.maas.subnet_statistics(subnet.id).await {
             Ok(statistics) => {
                 short |= statistics.num_available < count;
                 let free = statistics.num_available;
@@ -66,7 +66,7 @@ pub(super) async fn addresses(place: &Place<'_>, chosen: &[Chosen]) -> Check {
 }
 
 /// Whether pods, services and the machines' subnets keep out of each other's way.
-pub(super) fn ranges(place: &Place<'_>, chosen: &[Chosen]) -> Check {
+pub(super) fn ranges(placement: &Placement<'_>, chosen: &[Chosen]) -> Check {
     const ID: &str = "cidrs";
     let mut subnets: Vec<(String, ipnet::IpNet)> = Vec::new();
     for subnet in chosen.iter().flat_map(|one| one.record.subnets()) {
@@ -74,7 +74,7 @@ pub(super) fn ranges(place: &Place<'_>, chosen: &[Chosen]) -> Check {
             subnets.push((subnet.name.clone(), subnet.cidr));
         }
     }
-    let (pods, services) = (place.spec.pod_cidr, place.spec.service_cidr);
+    let (pods, services) = (placement.spec.pod_cidr, placement.spec.service_cidr);
     let overlaps = address::find_overlaps(pods, services, &subnets);
     if overlaps.is_empty() {
         let machines: Vec<String> = subnets.iter().map(|(name, cidr)| format!("{name} {cidr}")).collect();
@@ -86,13 +86,13 @@ pub(super) fn ranges(place: &Place<'_>, chosen: &[Chosen]) -> Check {
 }
 
 /// Whether this host resolves the names of machines that MAAS has deployed.
-pub(super) async fn names(place: &Place<'_>, resolver: Option<&dyn Resolver>) -> Check {
+pub(super) async fn names(placement: &Placement<'_>, resolver: Option<&dyn Resolver>) -> Check {
     const ID: &str = "dns";
     let Some(resolver) = resolver else { return Check::skip(ID, NAMES, "no resolver was given to try") };
-    let domain = &place.spec.domain;
+    let domain = &placement.spec.domain;
     let filter =
         MachineFilter { domain: Some(domain.clone()), status: Some("deployed".into()), ..MachineFilter::default() };
-    let mut deployed = match place.maas.machines(&filter).await {
+    let mut deployed = match placement.maas.machines(&filter).await {
         Ok(machines) => machines,
         Err(error) => return Check::fail(ID, NAMES, fault::chain(&error), hint(&error)),
     };

@@ -1,9 +1,9 @@
-//! The key, the places, the image, the plane.
+//! The key, the placement, the image, the plane.
 
 use super::{
     Check, PlaneProbe, Status,
     machines::{Chosen, hint},
-    place::Place,
+    placement::Placement,
 };
 use ferrogate_maas::{Allocate, MaasError, MaasFailure};
 use ferrogate_model::{Timestamp, fault};
@@ -17,21 +17,21 @@ const SKEW_WARN_SECONDS: i64 = 30;
 const SKEW_FAIL_SECONDS: i64 = 240;
 
 /// Whether the key is valid and may take machines.
-pub(super) async fn api_key(place: &Place<'_>) -> Check {
+pub(super) async fn api_key(placement: &Placement<'_>) -> Check {
     const ID: &str = "api_key";
     const TITLE: &str = "MAAS API key";
     let failed = |error: &MaasError| Check::fail(ID, TITLE, fault::chain(error), hint(error));
-    let version = match place.maas.version().await {
+    let version = match placement.maas.version().await {
         Ok(version) => version.version,
         Err(error) => return failed(&error),
     };
-    let user = match place.maas.whoami().await {
+    let user = match placement.maas.whoami().await {
         Ok(user) => user,
         Err(error) => return failed(&error),
     };
     // Taking a machine on trial takes none, but is refused to whoever may not.
     let trial = Allocate { dry_run: true, ..Allocate::default() };
-    match place.maas.allocate(&trial).await {
+    match placement.maas.allocate(&trial).await {
         Err(error) if matches!(*error.failure, MaasFailure::NotAllowed | MaasFailure::KeyRefused) => Check::fail(
             ID,
             TITLE,
@@ -42,7 +42,7 @@ pub(super) async fn api_key(place: &Place<'_>) -> Check {
         _ => {
             let role = if user.is_superuser { "an administrator" } else { "a user" };
             let seen = format!("`{}`, {role} of MAAS {version}, may take machines", user.username);
-            if place.spec.control_plane.count > 1 && !user.is_superuser {
+            if placement.spec.control_plane.count > 1 && !user.is_superuser {
                 return Check::warn(
                     ID,
                     TITLE,
@@ -56,24 +56,24 @@ pub(super) async fn api_key(place: &Place<'_>) -> Check {
 }
 
 /// Whether the release has what the specification asks for.
-pub(super) fn specification(place: &Place<'_>) -> Check {
+pub(super) fn specification(placement: &Placement<'_>) -> Check {
     const ID: &str = "specification";
     const TITLE: &str = "Specification";
-    let offered = &place.release.kubernetes;
-    match &place.spec.kubernetes_version {
+    let offered = &placement.release.kubernetes;
+    match &placement.spec.kubernetes_version {
         Some(version) if version != offered => Check::fail(
             ID,
             TITLE,
             format!("kubernetes_version: `{version}` is not offered; the release has {offered}"),
             "correct the specification",
         ),
-        _ => Check::pass(ID, TITLE, format!("{} machines, Kubernetes {offered}", place.spec.machine_count())),
+        _ => Check::pass(ID, TITLE, format!("{} machines, Kubernetes {offered}", placement.spec.machine_count())),
     }
 }
 
 /// Whether the zones, resource pools, tags and the domain exist.
-pub(super) async fn placement(place: &Place<'_>) -> Check {
-    match unknown_places(place).await {
+pub(super) async fn placement(placement: &Placement<'_>) -> Check {
+    match unknown_places(placement).await {
         Err(error) => Check::fail("placement", "Placement", fault::chain(&error), hint(&error)),
         Ok(unknown) if unknown.is_empty() => {
             Check::pass("placement", "Placement", "every zone, resource pool, tag and the domain exist in MAAS")
@@ -84,19 +84,19 @@ pub(super) async fn placement(place: &Place<'_>) -> Check {
     }
 }
 
-async fn unknown_places(place: &Place<'_>) -> Result<Vec<String>, MaasError> {
-    let zones: Vec<String> = place.maas.zones().await?.into_iter().map(|zone| zone.name).collect();
-    let pools: Vec<String> = place.maas.pools().await?.into_iter().map(|pool| pool.name).collect();
-    let domains: Vec<String> = place.maas.domains().await?.into_iter().map(|domain| domain.name).collect();
-    let tags: Vec<String> = place.maas.tags().await?.into_iter().map(|tag| tag.name).collect();
+async fn unknown_places(placement: &Placement<'_>) -> Result<Vec<String>, MaasError> {
+    let zones: Vec<String> = placement.maas.zones().await?.into_iter().map(|zone| zone.name).collect();
+    let pools: Vec<String> = placement.maas.pools().await?.into_iter().map(|pool| pool.name).collect();
+    let domains: Vec<String> = placement.maas.domains().await?.into_iter().map(|domain| domain.name).collect();
+    let tags: Vec<String> = placement.maas.tags().await?.into_iter().map(|tag| tag.name).collect();
     let mut unknown = BTreeSet::new();
     let mut look = |kind: &str, name: &String, known: &[String]| {
         if !known.contains(name) {
             unknown.insert(format!("MAAS has no {kind} `{name}`; it has {}", known.join(", ")));
         }
     };
-    look("domain", &place.spec.domain, &domains);
-    for pool in place.spec.pools() {
+    look("domain", &placement.spec.domain, &domains);
+    for pool in placement.spec.pools() {
         look("resource pool", &pool.resource_pool, &pools);
         pool.zones.iter().for_each(|zone| look("zone", zone, &zones));
         pool.tags.iter().for_each(|tag| look("tag", tag, &tags));
@@ -105,17 +105,17 @@ async fn unknown_places(place: &Place<'_>) -> Result<Vec<String>, MaasError> {
 }
 
 /// Whether MAAS has the operating system for every architecture that would be installed.
-pub(super) async fn image(place: &Place<'_>, chosen: &[Chosen]) -> Check {
+pub(super) async fn image(placement: &Placement<'_>, chosen: &[Chosen]) -> Check {
     const ID: &str = "image";
-    let wanted = place.spec.image.as_ref().unwrap_or(&place.release.os_image);
-    let images = match place.maas.boot_resources().await {
+    let wanted = placement.spec.image.as_ref().unwrap_or(&placement.release.os_image);
+    let images = match placement.maas.boot_resources().await {
         Ok(images) => images,
         Err(error) => return Check::fail(ID, IMAGE, fault::chain(&error), hint(&error)),
     };
     let family = |architecture: &str| architecture.split('/').next().unwrap_or_default().to_owned();
     let mut needed: BTreeSet<String> = chosen.iter().map(|one| family(&one.record.architecture)).collect();
     if needed.is_empty() {
-        needed = place.release.architectures.iter().take(1).map(|architecture| architecture.name.clone()).collect();
+        needed = placement.release.architectures.iter().take(1).map(|architecture| architecture.name.clone()).collect();
     }
     let have: BTreeSet<String> =
         images.iter().filter(|image| image.name == *wanted).map(|image| family(&image.architecture)).collect();

@@ -33,7 +33,7 @@ async fn swap(count: usize, free: usize) -> usize {
     world.watcher.forgive();
     world.maas.set_gate(Some(world.watcher.clone()));
     world.desired.spec = serde_json::from_value::<ClusterSpec>(workers("fresh", count)).unwrap();
-    let place = preflight::Place {
+    let place = preflight::Placement {
         maas: &world.client,
         spec: &world.desired.spec,
         release: &world.desired.release,

@@ -3,7 +3,7 @@
 use crate::world::{World, spec};
 use async_trait::async_trait;
 use ferrogate_engine::preflight::{
-    self, Check, Gateway, Place, PlaneProbe, PlaneSeen, PlaneUnreachable, Resolver, Status,
+    self, Check, Gateway, Placement, PlaneProbe, PlaneSeen, PlaneUnreachable, Resolver, Status,
 };
 use ferrogate_lab::maas::{Fault, Pattern, When};
 use ferrogate_maas::{Allocate, Deploy};
@@ -173,7 +173,7 @@ async fn a_wrong_clock_and_an_unreachable_plane_are_told_apart() {
 async fn a_clusters_plan_is_checked_against_what_maas_has() {
     let world = World::new(spec(1)).await;
     let place =
-        |spec| Place { maas: &world.client, spec, release: Box::leak(Box::new(Release::example())), cluster: None };
+        |spec| Placement { maas: &world.client, spec, release: Box::leak(Box::new(Release::example())), cluster: None };
     let good: ClusterSpec = serde_json::from_value(spec(2)).unwrap();
     let checks = preflight::cluster(place(&good)).await.checks;
     assert!(preflight::all_hold(&checks), "{checks:#?}");
@@ -198,7 +198,7 @@ async fn machines_that_are_held_already_are_not_asked_for_again() {
     let engine = world.engine();
     world.converge(&engine, &mut ferrogate_engine::Memory::default()).await;
     let release = Release::example();
-    let place = Place {
+    let place = Placement {
         maas: &world.client,
         spec: &world.desired.spec,
         release: &release,
@@ -228,7 +228,7 @@ async fn the_machines_of_a_plan_are_those_the_check_chose_also_where_pools_overl
     let wanted: ClusterSpec = serde_json::from_value(wanted).unwrap();
     let release = Release::example();
     let found =
-        preflight::cluster(Place { maas: &world.client, spec: &wanted, release: &release, cluster: None }).await;
+        preflight::cluster(Placement { maas: &world.client, spec: &wanted, release: &release, cluster: None }).await;
     assert!(preflight::all_hold(&found.checks), "{:#?}", found.checks);
     let machines = find(&found.checks, "machines");
     for pool in wanted.pools() {
@@ -279,7 +279,7 @@ async fn on_a_tight_site_whoever_was_killed_in_any_allocate_call_goes_on_with_th
             world.watcher.arm(None);
             let taken: Vec<_> = world.ours().into_iter().map(|machine| machine.hostname).collect();
             let release = Release::example();
-            let place = Place {
+            let place = Placement {
                 maas: &world.client,
                 spec: &world.desired.spec,
                 release: &release,

@@ -31,8 +31,8 @@ const SEEN_AFTER: Duration = Duration::from_millis(20);
 /// The longest explanation sent back.
 const DETAIL_CHARS: usize = 500;
 
-/// What the streams of a gateway share.
-pub(super) struct Site {
+/// Serves the streams of a gateway; what they share.
+pub(super) struct StreamServer {
     dialer: Arc<dyn Connector>,
     resolver: Arc<dyn Resolver>,
     allow: AllowList,
@@ -43,7 +43,7 @@ pub(super) struct Site {
     pub(super) refused: Notify,
 }
 
-impl Site {
+impl StreamServer {
     pub(super) fn new(options: &AgentOptions, counters: Arc<Counters>) -> Self {
         Self {
             dialer: options.dialer.clone(),

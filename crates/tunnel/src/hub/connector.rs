@@ -3,7 +3,7 @@
 use super::{Handle, Inner};
 use crate::{
     carrier::{mux::OpenError, stream::MuxStream},
-    session::roster::CarrierId,
+    session::registry::CarrierId,
     wire::{
         frame,
         hello::CarrierKind,
@@ -84,7 +84,7 @@ impl Connector for GatewayConnector {
                 let detail = broken.map_or_else(|| "no node of the gateway is connected".to_owned(), |(_, why)| why);
                 return Err(fail(ConnectFailure::NoCarrier, detail));
             };
-            let may_ask_another = not.is_none() && self.inner.roster().has_another(self.gateway, carrier.0);
+            let may_ask_another = not.is_none() && self.inner.registry().has_another(self.gateway, carrier.0);
             let opening = self.open(&handle, target, until, &trace_id);
             let opened = if may_ask_another {
                 // Half of what is left at most, so that the other has its time too.
@@ -119,7 +119,7 @@ impl GatewayConnector {
         loop {
             changed.borrow_and_update();
             let load = |handle: &Handle| handle.opener.activity().streams();
-            let picked = self.inner.roster().pick(self.gateway, self.kind, not, load);
+            let picked = self.inner.registry().pick(self.gateway, self.kind, not, load);
             if let Some((node, carrier, handle)) = picked {
                 return Some(((node, carrier), handle));
             }

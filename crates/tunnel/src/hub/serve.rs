@@ -10,7 +10,7 @@ use crate::{
     session::{
         conversation::SessionEnd,
         handshake::{Proven, ServerHandshake, check_known},
-        roster::{Arrival, CarrierId, Use},
+        registry::{Arrival, CarrierId, Use},
     },
     wire::{
         control::GoAway,
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 use ferrogate_model::{Explain, GatewayId, Name, NodeId};
-use ferrogate_net::{BoxIo, Full};
+use ferrogate_net::{BoxIo, LimitReached};
 use ring::rand::SecureRandom;
 use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 use tokio::{
@@ -122,10 +122,10 @@ async fn handshake(
         return Err(refusal.retry_after(DRAINING_RETRY).into());
     }
     let busy = |wait| Refusal::new(RefusalCode::Busy, "too many gateways connect at once").retry_after(wait);
-    // Before it counts for the rate: whoever has all of its places takes nothing from others.
-    let _place = inner.handshakes.take(peer.ip()).map_err(|full| match full {
-        Full::All => busy(BUSY_RETRY),
-        Full::Source => {
+    // Before it counts for the rate: whoever has as many as it may takes nothing from others.
+    let _permit = inner.handshakes.acquire(peer.ip()).map_err(|reached| match reached {
+        LimitReached::Total => busy(BUSY_RETRY),
+        LimitReached::Source => {
             let detail = "too many connections from this address are in their handshake at once";
             Refusal::new(RefusalCode::Busy, detail).retry_after(BUSY_RETRY)
         }
@@ -178,8 +178,8 @@ async fn accept(inner: &Inner, proven: Proven) -> Result<Accepted, Failed> {
     }
 }
 
-/// A carrier's place in the roster, given back whatever happens to the carrier's task.
-struct Seat<'a> {
+/// A carrier's entry in the registry, removed whatever happens to the carrier's task.
+struct Registration<'a> {
     inner: &'a Inner,
     gateway: GatewayId,
     node: NodeId,
@@ -188,13 +188,13 @@ struct Seat<'a> {
     reason: DisconnectReason,
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Registration<'_> {
     fn drop(&mut self) {
         let (read, written) = self.handle.opener.activity().bytes();
-        let mut roster = self.inner.roster();
-        roster.add_carried(self.node, read + written);
-        let last = roster.remove(self.node, self.id);
-        drop(roster);
+        let mut registry = self.inner.registry();
+        registry.add_carried(self.node, read + written);
+        let last = registry.remove(self.node, self.id);
+        drop(registry);
         self.inner.changed.send_replace(());
         if last.is_some() {
             tracing::info!(gateway = %self.gateway, node = %self.node, reason = %self.reason, "a gateway node is gone");
@@ -208,7 +208,7 @@ impl Drop for Seat<'_> {
 async fn live(inner: &Inner, mut io: BoxIo, accepted: Accepted, peer: SocketAddr) {
     let (gateway, node) = (accepted.gateway, accepted.node);
     let hello = &accepted.proven.hello;
-    let stale = inner.roster().nodes().any(|(id, present)| id == node && present.epoch > hello.epoch);
+    let stale = inner.registry().nodes().any(|(id, present)| id == node && present.epoch > hello.epoch);
     if stale {
         refuse(&mut io, superseded()).await;
         return;
@@ -229,7 +229,7 @@ async fn live(inner: &Inner, mut io: BoxIo, accepted: Accepted, peer: SocketAddr
     if !matches!(tokio::time::timeout(ANSWER_DEADLINE, send).await, Ok(Ok(()))) {
         return;
     }
-    // Nothing but the control channel is opened by a gateway; one more place shows that it tries.
+    // Nothing but the control channel is opened by a gateway; one more permit shows that it tries.
     let mut link = match Link::accept(Mux::start(io, End::Plane, 1), pace).await {
         Ok(link) => link,
         Err(end) => {
@@ -238,25 +238,25 @@ async fn live(inner: &Inner, mut io: BoxIo, accepted: Accepted, peer: SocketAddr
         }
     };
     let (commands, mut queue) = mpsc::channel(COMMANDS_QUEUED);
-    let Some(mut seat) = sit(inner, &accepted, Handle { opener: link.opener().clone(), commands }) else {
+    let Some(mut registration) = register(inner, &accepted, Handle { opener: link.opener().clone(), commands }) else {
         link.go_away(GoAway::Superseded, None);
         let end = run_out(&mut link).await;
         link.close(&end).await;
         return;
     };
-    // Who revokes a node writes that down and then disconnects what is in the roster: look again now that it is there.
+    // Who revokes a node writes that down and then disconnects what is in the registry: look again now that it is there.
     let again = tokio::time::timeout(inner.options.handshake_deadline, inner.authenticator.node(node)).await;
     if let Ok(Ok(Some(known))) = again
         && known.revoked
     {
-        let _ = seat.handle.commands.try_send(Command::End(DisconnectReason::Revoked));
+        let _ = registration.handle.commands.try_send(Command::End(DisconnectReason::Revoked));
     }
     tracing::debug!(%peer, %gateway, %node, carrier = %hello.carrier, "a carrier is up");
-    let (end, reason) = run(&mut link, &mut queue, &seat).await;
+    let (end, reason) = run(&mut link, &mut queue, &registration).await;
     tracing::debug!(%peer, %gateway, %node, carrier = %hello.carrier, %reason, "a carrier ended");
-    seat.reason = reason;
+    registration.reason = reason;
     // New streams go elsewhere before this one's end is even told.
-    drop(seat);
+    drop(registration);
     link.close(&end).await;
 }
 
@@ -265,7 +265,7 @@ fn superseded() -> Refusal {
     Refusal::new(RefusalCode::Superseded, "a newer process of this node is connected").hint(Some(hint.into()))
 }
 
-fn sit<'a>(inner: &'a Inner, accepted: &Accepted, handle: Handle) -> Option<Seat<'a>> {
+fn register<'a>(inner: &'a Inner, accepted: &Accepted, handle: Handle) -> Option<Registration<'a>> {
     let (gateway, node) = (accepted.gateway, accepted.node);
     let arrival = Arrival {
         gateway,
@@ -275,7 +275,7 @@ fn sit<'a>(inner: &'a Inner, accepted: &Accepted, handle: Handle) -> Option<Seat
         epoch: accepted.proven.hello.epoch,
         kind: accepted.proven.hello.carrier,
     };
-    let admitted = inner.roster().admit(arrival, handle.clone(), inner.clock.now()).ok()?;
+    let admitted = inner.registry().admit(arrival, handle.clone(), inner.clock.now()).ok()?;
     for ended in admitted.ended {
         let _ = ended.commands.try_send(Command::End(DisconnectReason::Superseded));
     }
@@ -285,11 +285,15 @@ fn sit<'a>(inner: &'a Inner, accepted: &Accepted, handle: Handle) -> Option<Seat
         let _ = inner.events.send(HubEvent::Connected { gateway, node });
     }
     let reason = DisconnectReason::Lost("its task was stopped".into());
-    Some(Seat { inner, gateway, node, id: admitted.id, handle, reason })
+    Some(Registration { inner, gateway, node, id: admitted.id, handle, reason })
 }
 
-async fn run(link: &mut Link, queue: &mut mpsc::Receiver<Command>, seat: &Seat<'_>) -> (LinkEnd, DisconnectReason) {
-    let inner = seat.inner;
+async fn run(
+    link: &mut Link,
+    queue: &mut mpsc::Receiver<Command>,
+    registration: &Registration<'_>,
+) -> (LinkEnd, DisconnectReason) {
+    let inner = registration.inner;
     let mut said = None;
     let mut left = false;
     let mut stopping = false;
@@ -322,9 +326,9 @@ async fn run(link: &mut Link, queue: &mut mpsc::Receiver<Command>, seat: &Seat<'
             Event::Replace(_) => {}
             Event::Avoid => {
                 left = true;
-                inner.roster().set_use(seat.node, seat.id, Use::Closed);
+                inner.registry().set_use(registration.node, registration.id, Use::Closed);
             }
-            Event::Figures(stats) => inner.roster().set_refusals(seat.node, stats.refusals),
+            Event::Figures(stats) => inner.registry().set_refusals(registration.node, stats.refusals),
             Event::Ended(end) => {
                 let reason = match (&end, said) {
                     (_, Some(reason)) => reason,

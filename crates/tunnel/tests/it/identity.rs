@@ -110,7 +110,7 @@ async fn two_gateways_with_one_identity_do_not_take_turns() {
     assert!(second.status.borrow().connected);
     let error = first.status.borrow().last_error.clone().unwrap();
     assert!(error.contains("newer process"), "{error}");
-    // Two keepers, one try in 15 to 30 s each.
+    // Two supervisors, one try in 15 to 30 s each.
     assert!(first.figures().carriers_failed <= 82, "{} tries in ten minutes", first.figures().carriers_failed);
     assert_eq!(plane.hub.nodes(world.gateway).len(), 1);
 

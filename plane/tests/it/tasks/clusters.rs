@@ -2,7 +2,7 @@
 
 use crate::tasks::stage::Stage;
 use async_trait::async_trait;
-use ferrogate_engine::{Desired, Event, Keep, MachineView, Memory, Outcome, Pass};
+use ferrogate_engine::{Checkpoint, Desired, Event, MachineView, Memory, Outcome, Pass};
 use ferrogate_model::{
     ClusterId, SystemId, TokenId,
     state::{ClusterState, GatewayState, MachineState, OperationState, Severity},
@@ -58,10 +58,10 @@ impl Builder for Script {
         _site: &Site,
         desired: &Desired,
         memory: &mut Memory,
-        keep: &dyn Keep,
+        checkpoint: &dyn Checkpoint,
     ) -> Result<Pass, String> {
         memory.api_silent_since = Some("2026-11-23T08:00:00Z".parse().unwrap());
-        keep.keep(memory).await;
+        checkpoint.save(memory).await;
         self.desired.lock().unwrap().push(desired.clone());
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_at_once.fetch_max(at_once, Ordering::SeqCst);

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 const INBOUND_QUEUED: usize = 1024;
 
 /// Keeps a carrier of this kind up until stopped or revoked.
-pub(super) async fn keep(shared: Arc<Shared>, kind: CarrierKind, stop: CancellationToken) -> AgentEnd {
+pub(super) async fn supervise(shared: Arc<Shared>, kind: CarrierKind, stop: CancellationToken) -> AgentEnd {
     let mut policy = Reconnect::default();
     // Carriers that are served: the current one, and older ones that drain.
     let mut carriers = JoinSet::new();
@@ -218,7 +218,7 @@ async fn run(carrier: &mut Carrier, link: &mut Link) -> LinkEnd {
     let mut streams = JoinSet::new();
     let (mut leaving, mut told_replaced) = (false, false);
     loop {
-        let refused = shared.site.refused.notified();
+        let refused = shared.streams.refused.notified();
         let event = tokio::select! {
             event = link.next() => event,
             Some(_) = streams.join_next(), if !streams.is_empty() => continue,
@@ -239,8 +239,8 @@ async fn run(carrier: &mut Carrier, link: &mut Link) -> LinkEnd {
         };
         match event {
             Event::Inbound(stream) => {
-                let site = shared.site.clone();
-                streams.spawn(async move { site.serve(stream).await });
+                let server = shared.streams.clone();
+                streams.spawn(async move { server.serve(stream).await });
             }
             Event::Replace(within) => {
                 if let Some(replace) = carrier.replace.take() {

@@ -1,4 +1,4 @@
-//! Keeps the books of a plan: since when each machine is in its state, and what is worth an event.
+//! A plan in the making: since when each machine is in its state, and what is worth an event.
 
 use super::{Plan, Wait, words::in_words};
 use crate::{
@@ -13,22 +13,22 @@ use ferrogate_model::{
 use std::time::Duration;
 
 /// The plan in the making.
-pub(super) struct Ledger {
+pub(super) struct PlanBuilder {
     pub(super) plan: Plan,
     before: Memory,
     now: Timestamp,
 }
 
-impl Ledger {
-    /// The books of a plan made now; `blind` is the most that a time without looks counts for.
-    pub(super) fn open(observed: &Observed, before: &Memory, blind: Duration, now: Timestamp) -> Self {
+impl PlanBuilder {
+    /// An empty plan made now; `blind` is the most that a time without looks counts for.
+    pub(super) fn start(observed: &Observed, before: &Memory, blind: Duration, now: Timestamp) -> Self {
         let mut before = before.clone();
         before.forgive_blindness(blind, now);
         let mut memory = Memory { machines: std::collections::BTreeMap::new(), ..before.clone() };
         memory.forget_the_cooled(now);
-        let mut ledger = Self { plan: Plan { memory, ..Plan::default() }, before, now };
-        ledger.notice_departures(observed);
-        ledger
+        let mut builder = Self { plan: Plan { memory, ..Plan::default() }, before, now };
+        builder.notice_departures(observed);
+        builder
     }
 
     pub(super) fn wait(&mut self, reason: String, since: Timestamp) {

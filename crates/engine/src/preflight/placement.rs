@@ -5,7 +5,7 @@ use ferrogate_model::{ClusterId, cluster::ClusterSpec, release::Release};
 
 /// What is to be placed, and where.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct Placement<'a> {
     /// The site's MAAS.
     pub maas: &'a Client,
     /// The cluster.

@@ -9,12 +9,12 @@ const KUBERNETES_PORT: u16 = 6443;
 
 /// The site as MAAS describes it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Site {
+pub(crate) struct SiteSubnets {
     /// Ranges of MAAS's subnets.
     pub(crate) subnets: Vec<IpNet>,
 }
 
-impl Site {
+impl SiteSubnets {
     /// The proxies for the nodes, with no-proxy completed (specification 3.3).
     pub(crate) fn proxy(&self, config: &Config) -> ProxySettings {
         let mut proxy = config.proxy.clone();

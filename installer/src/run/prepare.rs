@@ -19,27 +19,27 @@ use std::path::{Path, PathBuf};
 
 /// An installation that can go on.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct Installation {
     pub(crate) config: Config,
     pub(crate) folder: Folder,
     pub(crate) sealer: Sealer,
 }
 
-/// How the beginning ended.
-pub(crate) enum Beginning {
+/// What the preparation led to.
+pub(crate) enum Prepared {
     /// The configuration was written, and nothing else is wanted.
     Written(PathBuf),
     /// Install.
-    Go(Box<Begun>, Lock),
+    Go(Box<Installation>, Lock),
 }
 
 /// Gets a configuration: from a file, from what was given, or by asking.
-pub(crate) async fn begin(
+pub(crate) async fn prepare(
     args: &InstallArgs,
     mut prompter: Option<&mut dyn Prompter>,
     screen: &dyn Screen,
     host: &Host,
-) -> Result<Beginning, InstallError> {
+) -> Result<Prepared, InstallError> {
     let given = args.given.answers(&host.variables)?;
     let extras = Extras::given(&args.given)?;
     if args.given.shows_a_password(std::env::args()) {
@@ -118,17 +118,17 @@ fn from_file(
     extras: Extras,
     check_only: bool,
     screen: &dyn Screen,
-) -> Result<Beginning, InstallError> {
-    let (begun, lock) = open(file, given, extras)?;
+) -> Result<Prepared, InstallError> {
+    let (installation, lock) = open(file, given, extras)?;
     screen.line(Tone::Plain, &format!("Configuration: {}", file.display()));
     if check_only {
-        return Ok(Beginning::Written(file.to_owned()));
+        return Ok(Prepared::Written(file.to_owned()));
     }
-    Ok(Beginning::Go(Box::new(begun), lock))
+    Ok(Prepared::Go(Box::new(installation), lock))
 }
 
 /// Opens a configuration that exists, for this process alone.
-pub(crate) fn open(file: &Path, given: &Answers, extras: Extras) -> Result<(Begun, Lock), InstallError> {
+pub(crate) fn open(file: &Path, given: &Answers, extras: Extras) -> Result<(Installation, Lock), InstallError> {
     let document = Document::load(file)?;
     let folder = Folder::of(file);
     let sealer = Sealer::load(folder.path())?;
@@ -139,7 +139,7 @@ pub(crate) fn open(file: &Path, given: &Answers, extras: Extras) -> Result<(Begu
     all.overlay(absolute(extras)?);
     let config = Config::assemble(&answers, &all, folder.path()).map_err(|error| config::in_file(error, &document))?;
     let lock = folder.lock()?;
-    Ok((Begun { config, folder, sealer }, lock))
+    Ok((Installation { config, folder, sealer }, lock))
 }
 
 /// Paths given on the command line begin where the person stands, not at the file.
@@ -159,7 +159,7 @@ fn write_new(
     config_only: bool,
     screen: &dyn Screen,
     host: &Host,
-) -> Result<Beginning, InstallError> {
+) -> Result<Prepared, InstallError> {
     let extras = absolute(extras)?;
     // Everything is found usable before anything is written.
     let mut config = Config::assemble(answers, &extras, Path::new(""))?;
@@ -180,10 +180,10 @@ fn write_new(
     if config_only {
         let command = format!("install with: ferrogate install --config {}", folder.config().display());
         screen.line(Tone::Plain, &command);
-        return Ok(Beginning::Written(folder.config()));
+        return Ok(Prepared::Written(folder.config()));
     }
     config.deadlines = extras.deadlines;
-    Ok(Beginning::Go(Box::new(Begun { config, folder, sealer }), lock))
+    Ok(Prepared::Go(Box::new(Installation { config, folder, sealer }), lock))
 }
 
 /// Copies the CA files into the folder, so that it is complete by itself.

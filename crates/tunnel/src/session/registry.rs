@@ -36,7 +36,7 @@ pub(crate) enum Use {
     Closed,
 }
 
-/// A carrier in the roster.
+/// A carrier in the registry.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry<T> {
     pub(crate) id: CarrierId,
@@ -67,7 +67,7 @@ pub(crate) struct Admitted<T> {
     pub(crate) id: CarrierId,
     /// Whether the node had no carrier before.
     pub(crate) first: bool,
-    /// Carriers that the new one puts an end to; no longer in the roster.
+    /// Carriers that the new one puts an end to; no longer in the registry.
     pub(crate) ended: Vec<T>,
 }
 
@@ -77,18 +77,18 @@ pub(crate) struct Stale;
 
 /// Everybody who is connected. `T` is whatever the hub needs to reach a carrier.
 #[derive(Debug)]
-pub(crate) struct Roster<T> {
+pub(crate) struct Registry<T> {
     nodes: HashMap<NodeId, Node<T>>,
     next: u64,
 }
 
-impl<T> Default for Roster<T> {
+impl<T> Default for Registry<T> {
     fn default() -> Self {
         Self { nodes: HashMap::new(), next: 0 }
     }
 }
 
-impl<T: Clone> Roster<T> {
+impl<T: Clone> Registry<T> {
     /// Takes a carrier in.
     ///
     /// A newer process (higher epoch) ends all carriers of an older one, which may be a ghost whose machine lost its

@@ -1,4 +1,4 @@
-//! Places that are limited, all together and for each source: one stranger must not be able to take them all.
+//! How many connections may be open, all together and from each source: one stranger must not be able to take them all.
 
 use std::{
     collections::HashMap,
@@ -19,9 +19,9 @@ pub fn source(from: IpAddr) -> IpAddr {
     }
 }
 
-/// So many places, and so many of them for one source.
+/// So many connections at once, and so many of them from one source.
 #[derive(Debug)]
-pub struct Places {
+pub struct ConnectionLimit {
     all: usize,
     each: usize,
     taken: Mutex<Taken>,
@@ -30,50 +30,50 @@ pub struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    /// Of sources that have at least one, so it is never larger than the number of places.
+    /// Of sources that have at least one, so it is never larger than the limit.
     by: HashMap<IpAddr, usize>,
 }
 
-/// Why there is no place.
+/// Why there is no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
-    /// All are taken.
-    All,
+pub enum LimitReached {
+    /// All permits are taken.
+    Total,
     /// This source has as many as one source may.
     Source,
 }
 
-/// A place that was taken; dropping it gives it back.
+/// The right to one connection; dropping it gives it back.
 #[derive(Debug)]
-pub struct Place {
-    places: Arc<Places>,
+pub struct ConnectionPermit {
+    limit: Arc<ConnectionLimit>,
     source: IpAddr,
 }
 
-impl Places {
-    /// `all` places, of which one source takes at most `each`.
+impl ConnectionLimit {
+    /// `all` connections, of which one source has at most `each`.
     #[must_use]
     pub fn new(all: usize, each: usize) -> Arc<Self> {
         Arc::new(Self { all, each, taken: Mutex::default() })
     }
 
-    /// Takes a place for whoever comes from this address.
+    /// Takes a permit for whoever comes from this address.
     ///
     /// # Errors
     /// Which limit is reached.
-    pub fn take(self: &Arc<Self>, from: IpAddr) -> Result<Place, Full> {
+    pub fn acquire(self: &Arc<Self>, from: IpAddr) -> Result<ConnectionPermit, LimitReached> {
         let source = source(from);
         let mut taken = self.taken();
         if taken.all >= self.all {
-            return Err(Full::All);
+            return Err(LimitReached::Total);
         }
         let has = taken.by.get(&source).copied().unwrap_or_default();
         if has >= self.each {
-            return Err(Full::Source);
+            return Err(LimitReached::Source);
         }
         taken.by.insert(source, has + 1);
         taken.all += 1;
-        Ok(Place { places: Arc::clone(self), source })
+        Ok(ConnectionPermit { limit: Arc::clone(self), source })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -81,9 +81,9 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.limit.taken();
         taken.all -= 1;
         if let Some(has) = taken.by.get_mut(&self.source) {
             *has -= 1;
@@ -94,18 +94,18 @@ impl Drop for Place {
     }
 }
 
-/// A connection that has its place for as long as it is open, whoever holds it: also after an upgrade, when nobody serves
+/// A connection that has its permit for as long as it is open, whoever holds it: also after an upgrade, when nobody serves
 /// requests on it any more.
 #[derive(Debug)]
-pub struct Counted<S> {
+pub struct LimitedStream<S> {
     io: S,
-    _place: Place,
+    _permit: ConnectionPermit,
 }
 
-impl<S> Counted<S> {
-    /// This connection has this place.
-    pub fn new(io: S, place: Place) -> Self {
-        Self { io, _place: place }
+impl<S> LimitedStream<S> {
+    /// This connection has this permit.
+    pub fn new(io: S, permit: ConnectionPermit) -> Self {
+        Self { io, _permit: permit }
     }
 
     /// The connection.
@@ -114,7 +114,7 @@ impl<S> Counted<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for LimitedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -124,7 +124,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for LimitedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(context, bytes)
     }
@@ -168,27 +168,27 @@ mod tests {
     }
 
     #[test]
-    fn one_source_cannot_take_every_place_and_gives_back_what_it_had() {
-        let places = Places::new(3, 2);
-        let one = places.take(address("2001:db8::1")).unwrap();
-        let two = places.take(address("2001:db8::2")).unwrap();
-        assert_eq!(places.take(address("2001:db8::3")).unwrap_err(), Full::Source);
-        let other = places.take(address("192.0.2.1")).unwrap();
-        assert_eq!(places.take(address("192.0.2.2")).unwrap_err(), Full::All);
+    fn one_source_cannot_take_every_permit_and_gives_back_what_it_had() {
+        let limit = ConnectionLimit::new(3, 2);
+        let one = limit.acquire(address("2001:db8::1")).unwrap();
+        let two = limit.acquire(address("2001:db8::2")).unwrap();
+        assert_eq!(limit.acquire(address("2001:db8::3")).unwrap_err(), LimitReached::Source);
+        let other = limit.acquire(address("192.0.2.1")).unwrap();
+        assert_eq!(limit.acquire(address("192.0.2.2")).unwrap_err(), LimitReached::Total);
         drop(one);
-        let again = places.take(address("2001:db8::3")).unwrap();
+        let again = limit.acquire(address("2001:db8::3")).unwrap();
         drop((two, other, again));
-        let taken = places.taken();
+        let taken = limit.taken();
         assert_eq!((taken.all, taken.by.len()), (0, 0), "nobody is remembered");
     }
 
     #[test]
-    fn a_connection_has_its_place_until_it_is_closed() {
-        let places = Places::new(1, 1);
-        let counted = Counted::new(tokio::io::empty(), places.take(address("192.0.2.1")).unwrap());
-        let boxed: Box<dyn AsyncRead> = Box::new(counted);
-        assert!(places.take(address("192.0.2.2")).is_err());
+    fn a_connection_has_its_permit_until_it_is_closed() {
+        let limit = ConnectionLimit::new(1, 1);
+        let limited = LimitedStream::new(tokio::io::empty(), limit.acquire(address("192.0.2.1")).unwrap());
+        let boxed: Box<dyn AsyncRead> = Box::new(limited);
+        assert!(limit.acquire(address("192.0.2.2")).is_err());
         drop(boxed);
-        assert!(places.take(address("192.0.2.2")).is_ok());
+        assert!(limit.acquire(address("192.0.2.2")).is_ok());
     }
 }

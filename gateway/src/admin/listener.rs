@@ -1,8 +1,8 @@
-//! The door of the admin port: so many connections, so many from one address, and none that is silent for long. Probes and
+//! The listener of the admin port: so many connections, so many from one address, and none that is silent for long. Probes and
 //! scrapers need few; whoever else reaches the port must not keep them out.
 
 use axum::serve::Listener;
-use ferrogate_net::{Counted, Places};
+use ferrogate_net::{ConnectionLimit, LimitedStream};
 use std::{
     future::Future,
     io,
@@ -26,28 +26,28 @@ const MAX_PER_SOURCE: usize = 16;
 const IDLE: Duration = Duration::from_secs(120);
 
 /// Takes connections.
-pub(super) struct Door {
+pub(super) struct LimitedListener {
     listener: TcpListener,
-    places: Arc<Places>,
+    limit: Arc<ConnectionLimit>,
 }
 
-impl Door {
+impl LimitedListener {
     pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, places: Places::new(MAX_CONNECTIONS, MAX_PER_SOURCE) }
+        Self { listener, limit: ConnectionLimit::new(MAX_CONNECTIONS, MAX_PER_SOURCE) }
     }
 }
 
-impl Listener for Door {
-    type Io = Awake<Counted<TcpStream>>;
+impl Listener for LimitedListener {
+    type Io = IdleTimeout<LimitedStream<TcpStream>>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         loop {
             let (stream, peer) = Listener::accept(&mut self.listener).await;
-            match self.places.take(peer.ip()) {
-                Ok(place) => return (Awake::new(Counted::new(stream, place)), peer),
-                Err(full) => {
-                    tracing::debug!(%peer, ?full, "a connection to the admin port was closed: too many are open");
+            match self.limit.acquire(peer.ip()) {
+                Ok(permit) => return (IdleTimeout::new(LimitedStream::new(stream, permit)), peer),
+                Err(reached) => {
+                    tracing::debug!(%peer, ?reached, "a connection to the admin port was closed: too many are open");
                 }
             }
         }
@@ -59,32 +59,32 @@ impl Listener for Door {
 }
 
 /// A connection that ends when nothing comes for too long.
-pub(super) struct Awake<S> {
+pub(super) struct IdleTimeout<S> {
     io: S,
-    asleep: Pin<Box<Sleep>>,
+    idle: Pin<Box<Sleep>>,
 }
 
-impl<S> Awake<S> {
+impl<S> IdleTimeout<S> {
     fn new(io: S) -> Self {
-        Self { io, asleep: Box::pin(tokio::time::sleep(IDLE)) }
+        Self { io, idle: Box::pin(tokio::time::sleep(IDLE)) }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Awake<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if let Poll::Ready(read) = Pin::new(&mut self.io).poll_read(context, buffer) {
-            self.asleep.as_mut().reset(Instant::now() + IDLE);
+            self.idle.as_mut().reset(Instant::now() + IDLE);
             return Poll::Ready(read);
         }
-        self.asleep.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        self.idle.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Awake<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(context, bytes)
     }
@@ -127,7 +127,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/livez", get(async || "ok\n"));
-        let serving = tokio::spawn(async move { axum::serve(Door::new(listener), router).await });
+        let serving = tokio::spawn(async move { axum::serve(LimitedListener::new(listener), router).await });
         let mut silent = Vec::new();
         for _ in 0..MAX_PER_SOURCE {
             silent.push(connect("127.0.0.1", address).await);
@@ -143,12 +143,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_says_nothing_ends() {
         let (mut theirs, ours) = tokio::io::duplex(16);
-        let mut awake = Awake::new(ours);
+        let mut limited = IdleTimeout::new(ours);
         tokio::time::advance(IDLE - Duration::from_secs(1)).await;
         theirs.write_all(b"x").await.unwrap();
-        assert_eq!(awake.read_u8().await.unwrap(), b'x');
+        assert_eq!(limited.read_u8().await.unwrap(), b'x');
         let began = Instant::now();
-        assert_eq!(awake.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(limited.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(began.elapsed() >= IDLE);
     }
 }
