@@ -1,4 +1,4 @@
-//! The demo's stage: a plane outside, a site behind its proxy, and an administrator's client.
+//! The demo's environment: a plane outside, a site behind its proxy, and an administrator's client.
 
 use super::programs::GatewayProgram;
 use crate::context::{Context, Contexts};
@@ -28,7 +28,7 @@ const SPEED: Speed = Speed::Seconds(0.01);
 const EMAIL: &str = "admin@demo.internal";
 
 /// Everything that runs.
-pub(crate) struct Stage {
+pub(crate) struct Environment {
     folder: tempfile::TempDir,
     pub(crate) lab: Lab,
     plane: Running,
@@ -49,7 +49,7 @@ fn free_address() -> Result<SocketAddr> {
         })
 }
 
-impl Stage {
+impl Environment {
     /// Starts the plane and the site, and sets the plane up through its API.
     pub(crate) async fn raise() -> Result<Self> {
         let folder = tempfile::Builder::new()

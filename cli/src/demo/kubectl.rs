@@ -1,7 +1,7 @@
 //! The cluster's nodes, listed through the plane: by the real `kubectl` where it is installed, else by our own client.
 
-use super::stage::{PLANE_NAME, Stage};
-use super::story::CLUSTER;
+use super::environment::{Environment, PLANE_NAME};
+use super::steps::CLUSTER;
 use crate::exit::{Failure, Result};
 use ferrogate_api::KubeconfigCreate;
 use ferrogate_net::{Direct, HttpClient, Limits, Trust};
@@ -26,11 +26,11 @@ pub(super) struct Listed {
 
 /// kubectl knows nothing of the demo's name for the plane: it gets the address, and the name to expect in the
 /// certificate.
-fn for_this_computer(stage: &Stage, kubeconfig: &str) -> String {
-    let named = stage.plane_url().as_str().trim_end_matches('/');
+fn for_this_computer(environment: &Environment, kubeconfig: &str) -> String {
+    let named = environment.plane_url().as_str().trim_end_matches('/');
     let mut out = Vec::new();
     for line in kubeconfig.lines() {
-        out.push(line.replace(named, &stage.plane_direct()));
+        out.push(line.replace(named, &environment.plane_direct()));
         if let Some(indent) = line.find("server:") {
             out.push(format!("{}tls-server-name: {PLANE_NAME}", " ".repeat(indent)));
         }
@@ -38,18 +38,18 @@ fn for_this_computer(stage: &Stage, kubeconfig: &str) -> String {
     out.join("\n") + "\n"
 }
 
-pub(super) async fn nodes(stage: &Stage) -> Result<Listed> {
-    let created = stage.admin.create_kubeconfig(CLUSTER, &KubeconfigCreate::default()).await?;
-    let file = stage.path("web.kubeconfig");
+pub(super) async fn nodes(environment: &Environment) -> Result<Listed> {
+    let created = environment.admin.create_kubeconfig(CLUSTER, &KubeconfigCreate::default()).await?;
+    let file = environment.path("web.kubeconfig");
     {
         use std::io::Write;
         let mut opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file)?;
-        opened.write_all(for_this_computer(stage, created.kubeconfig.expose()).as_bytes())?;
+        opened.write_all(for_this_computer(environment, created.kubeconfig.expose()).as_bytes())?;
     }
     match with_kubectl(&file).await {
         Ok(listed) => Ok(listed),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            with_our_client(stage, created.kubeconfig.expose()).await
+            with_our_client(environment, created.kubeconfig.expose()).await
         }
         Err(error) => Err(Failure::failed(format!("kubectl: {error}"))),
     }
@@ -81,7 +81,7 @@ async fn with_kubectl(kubeconfig: &Path) -> std::io::Result<Listed> {
 }
 
 /// The kubeconfig's token, used the way kubectl uses it.
-async fn with_our_client(stage: &Stage, kubeconfig: &str) -> Result<Listed> {
+async fn with_our_client(environment: &Environment, kubeconfig: &str) -> Result<Listed> {
     let field = |name: &str| {
         kubeconfig
             .lines()
@@ -89,8 +89,8 @@ async fn with_our_client(stage: &Stage, kubeconfig: &str) -> Result<Listed> {
             .ok_or_else(|| Failure::failed(format!("the kubeconfig has no `{name}`")))
     };
     let (server, token) = (field("server:")?, field("token:")?);
-    let trust = Trust::ca(stage.ca_pem().to_owned());
-    let client = HttpClient::builder(Arc::new(Direct::new().with_hosts([(PLANE_NAME, stage.plane_ip())])))
+    let trust = Trust::ca(environment.ca_pem().to_owned());
+    let client = HttpClient::builder(Arc::new(Direct::new().with_hosts([(PLANE_NAME, environment.plane_ip())])))
         .trust(trust)
         .build()
         .map_err(|error| Failure::failed(error.to_string()))?;

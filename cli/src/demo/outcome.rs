@@ -37,10 +37,10 @@ impl Report {
         self.seconds.insert(name.to_owned(), (took.as_secs_f64() * 100.0).round() / 100.0);
     }
 
-    pub(crate) fn finish(&mut self, played: &Result<(), Failure>) {
+    pub(crate) fn finish(&mut self, result: &Result<(), Failure>) {
         let total: f64 = self.seconds.values().sum();
         self.seconds.insert("total".to_owned(), (total * 100.0).round() / 100.0);
-        self.ok = played.is_ok();
-        self.error = played.as_ref().err().map(ToString::to_string);
+        self.ok = result.is_ok();
+        self.error = result.as_ref().err().map(ToString::to_string);
     }
 }

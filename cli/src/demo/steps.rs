@@ -1,8 +1,8 @@
-//! What happens in the demo, in order. Everything goes through the doors that users have: the API and the installer.
+//! What happens in the demo, in order. Everything goes the ways that users have: the API and the installer.
 
+use super::environment::Environment;
 use super::outcome::Report;
-use super::stage::Stage;
-use super::{Set, kubectl};
+use super::{Controls, kubectl};
 use crate::exit::{Exit, Failure, Result};
 use ferrogate_api::{ClusterCreate, ClusterDelete, Operation, PairingCodeCreate};
 use ferrogate_installer::args::GivenArgs;
@@ -27,23 +27,23 @@ const PHASE_DEADLINE: Duration = Duration::from_secs(180);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The plane and the site.
-pub(super) async fn raise(set: &Set, report: &mut Report) -> Result<Stage> {
+pub(super) async fn raise(controls: &Controls, report: &mut Report) -> Result<Environment> {
     let start = Instant::now();
-    set.screen.begin("plane and simulated site");
-    let stage = Stage::raise().await;
+    controls.screen.begin("plane and simulated site");
+    let environment = Environment::raise().await;
     report.phase("plane_and_site", start.elapsed());
-    match stage {
-        Ok(stage) => {
-            let machines = stage.lab.maas().machines().len();
-            set.screen.end(
+    match environment {
+        Ok(environment) => {
+            let machines = environment.lab.maas().machines().len();
+            controls.screen.end(
                 Tone::Good,
                 start.elapsed(),
                 &format!("a plane, a MAAS with {machines} machines, a proxy as the only way out"),
             );
-            Ok(stage)
+            Ok(environment)
         }
         Err(failure) => {
-            set.screen.end(Tone::Bad, start.elapsed(), "did not start");
+            controls.screen.end(Tone::Bad, start.elapsed(), "did not start");
             Err(failure)
         }
     }
@@ -55,58 +55,68 @@ fn write_secret(path: &Path, text: &str) -> Result<()> {
 }
 
 /// What a person would answer to the installer's questions.
-fn answers(stage: &Stage) -> GivenArgs {
-    let proxy = stage.lab.proxy().url();
+fn answers(environment: &Environment) -> GivenArgs {
+    let proxy = environment.lab.proxy().url();
     GivenArgs {
         name: Some(GATEWAY.to_owned()),
-        endpoint: Some(stage.plane_url().to_string()),
-        pairing_code_file: Some(stage.path("pairing.code")),
-        fingerprint: Some(stage.fingerprint().to_owned()),
+        endpoint: Some(environment.plane_url().to_string()),
+        pairing_code_file: Some(environment.path("pairing.code")),
+        fingerprint: Some(environment.fingerprint().to_owned()),
         https_proxy: Some(proxy.expose_secret().to_owned()),
         http_proxy: Some(proxy.expose_secret().to_owned()),
-        maas_endpoint: Some(stage.lab.maas_endpoint()),
-        maas_api_key_file: Some(stage.path("maas.key")),
+        maas_endpoint: Some(environment.lab.maas_endpoint()),
+        maas_api_key_file: Some(environment.path("maas.key")),
         domain: Some("maas".to_owned()),
         zone: Some("default".to_owned()),
         resource_pool: Some("default".to_owned()),
         nodes: Some("1".to_owned()),
-        dns_servers: stage.lab.dns().into_iter().collect(),
+        dns_servers: environment.lab.dns().into_iter().collect(),
         ..GivenArgs::default()
     }
 }
 
 /// A pairing code, the installer with it, and the gateway that comes of it.
-pub(super) async fn gateway(stage: &Stage, set: &Set, report: &mut Report) -> Result<()> {
+pub(super) async fn gateway(environment: &Environment, controls: &Controls, report: &mut Report) -> Result<()> {
     let start = Instant::now();
-    let code = stage.admin.create_pairing_code(&PairingCodeCreate { note: Some("demo".to_owned()) }).await?;
-    write_secret(&stage.path("pairing.code"), code.code.expose())?;
-    write_secret(&stage.path("maas.key"), stage.lab.api_key().expose_secret())?;
-    let args =
-        InstallArgs { yes: true, state_dir: stage.path("install"), given: answers(stage), ..InstallArgs::default() };
+    let code = environment.admin.create_pairing_code(&PairingCodeCreate { note: Some("demo".to_owned()) }).await?;
+    write_secret(&environment.path("pairing.code"), code.code.expose())?;
+    write_secret(&environment.path("maas.key"), environment.lab.api_key().expose_secret())?;
+    let args = InstallArgs {
+        yes: true,
+        state_dir: environment.path("install"),
+        given: answers(environment),
+        ..InstallArgs::default()
+    };
     std::fs::create_dir_all(&args.state_dir)?;
     // The installer stands in the site: no way to the plane but the proxy.
-    let connector: Arc<dyn Connector> = stage.lab.connector();
-    let host = Host { connector, cancel: set.cancel.clone(), variables: |_| None, ..Host::this(set.cancel.clone()) };
-    let installed = Box::pin(ferrogate_installer::install(args, None, set.screen.as_ref(), &host)).await;
+    let connector: Arc<dyn Connector> = environment.lab.connector();
+    let host =
+        Host { connector, cancel: controls.cancel.clone(), variables: |_| None, ..Host::this(controls.cancel.clone()) };
+    let installed = Box::pin(ferrogate_installer::install(args, None, controls.screen.as_ref(), &host)).await;
     installed.map_err(|error| Failure::explained(Exit::Failed, &error))?;
 
-    let gateway = stage.admin.gateway(GATEWAY).await?;
+    let gateway = environment.admin.gateway(GATEWAY).await?;
     if gateway.state != GatewayState::Running || gateway.health != GatewayHealth::Healthy {
         return Err(Failure::failed(format!(
             "gateway {GATEWAY} is {} and {}: {}",
             gateway.state, gateway.health, gateway.reason
         )));
     }
-    let accounts = stage.admin.all_accounts().await?;
+    let accounts = environment.admin.all_accounts().await?;
     let Some(account) = accounts.iter().find(|account| account.auto_created && account.gateway_id == gateway.id) else {
         return Err(Failure::failed("the gateway runs, but no cloud account was created with it"));
     };
-    let via_proxy =
-        stage.lab.proxy().log().iter().filter(|line| line.target.contains(super::stage::PLANE_NAME)).count();
+    let via_proxy = environment
+        .lab
+        .proxy()
+        .log()
+        .iter()
+        .filter(|line| line.target.contains(super::environment::PLANE_NAME))
+        .count();
     if via_proxy == 0 {
         return Err(Failure::failed("the gateway runs, but nothing went through the proxy"));
     }
-    set.screen.line(
+    controls.screen.line(
         Tone::Good,
         &format!("gateway {GATEWAY} is Running and Healthy; cloud account {} was created with it", account.name),
     );
@@ -130,7 +140,7 @@ fn pool(name: ferrogate_model::Name, count: u32) -> PoolSpec {
 }
 
 /// A cluster of one control-plane node and two workers, and its nodes seen through the plane.
-pub(super) async fn cluster(stage: &Stage, set: &Set, report: &mut Report) -> Result<()> {
+pub(super) async fn cluster(environment: &Environment, controls: &Controls, report: &mut Report) -> Result<()> {
     let start = Instant::now();
     let workers = "workers".parse().map_err(|error| Failure::failed(format!("{error}")))?;
     let request = ClusterCreate {
@@ -148,22 +158,28 @@ pub(super) async fn cluster(stage: &Stage, set: &Set, report: &mut Report) -> Re
             workers: vec![pool(workers, 2)],
         },
     };
-    let accepted = stage.admin.create_cluster(&request).await?;
-    follow(stage, set, &format!("cluster {CLUSTER}: 1 control-plane node, 2 workers"), accepted.operation.id, true)
-        .await?;
+    let accepted = environment.admin.create_cluster(&request).await?;
+    follow(
+        environment,
+        controls,
+        &format!("cluster {CLUSTER}: 1 control-plane node, 2 workers"),
+        accepted.operation.id,
+        true,
+    )
+    .await?;
     report.phase("cluster", start.elapsed());
 
     let start = Instant::now();
-    set.screen.begin("kubectl get nodes, through plane and gateway");
-    let listed = kubectl::nodes(stage).await;
+    controls.screen.begin("kubectl get nodes, through plane and gateway");
+    let listed = kubectl::nodes(environment).await;
     match &listed {
         Ok(listed) => {
-            set.screen.end(Tone::Good, start.elapsed(), &format!("by {}", listed.by));
+            controls.screen.end(Tone::Good, start.elapsed(), &format!("by {}", listed.by));
             for line in &listed.table {
-                set.screen.line(Tone::Plain, &format!("    {line}"));
+                controls.screen.line(Tone::Plain, &format!("    {line}"));
             }
         }
-        Err(_) => set.screen.end(Tone::Bad, start.elapsed(), "not answered"),
+        Err(_) => controls.screen.end(Tone::Bad, start.elapsed(), "not answered"),
     }
     let listed = listed?;
     if listed.nodes.len() != 3 {
@@ -180,35 +196,41 @@ pub(super) async fn cluster(stage: &Stage, set: &Set, report: &mut Report) -> Re
 }
 
 /// The cluster, then the gateway.
-pub(super) async fn delete(stage: &Stage, set: &Set, report: &mut Report) -> Result<()> {
+pub(super) async fn delete(environment: &Environment, controls: &Controls, report: &mut Report) -> Result<()> {
     let start = Instant::now();
     let request = ClusterDelete { confirm_name: CLUSTER.to_owned() };
-    let accepted = stage.admin.delete_cluster(CLUSTER, &request).await?;
-    follow(stage, set, &format!("delete cluster {CLUSTER}"), accepted.operation.id, false).await?;
+    let accepted = environment.admin.delete_cluster(CLUSTER, &request).await?;
+    follow(environment, controls, &format!("delete cluster {CLUSTER}"), accepted.operation.id, false).await?;
     report.phase("delete_cluster", start.elapsed());
 
     let start = Instant::now();
-    let operation = stage.admin.delete_gateway(GATEWAY).await?;
-    follow(stage, set, &format!("delete gateway {GATEWAY}"), operation.id, false).await?;
+    let operation = environment.admin.delete_gateway(GATEWAY).await?;
+    follow(environment, controls, &format!("delete gateway {GATEWAY}"), operation.id, false).await?;
     report.phase("delete_gateway", start.elapsed());
     Ok(())
 }
 
 /// Shows an operation until it ends well.
-async fn follow(stage: &Stage, set: &Set, title: &str, id: OperationId, with_machines: bool) -> Result<()> {
+async fn follow(
+    environment: &Environment,
+    controls: &Controls,
+    title: &str,
+    id: OperationId,
+    with_machines: bool,
+) -> Result<()> {
     let start = Instant::now();
-    set.screen.begin(title);
+    controls.screen.begin(title);
     let end = start + PHASE_DEADLINE;
     let result = loop {
-        match stage.admin.operation(id).await {
+        match environment.admin.operation(id).await {
             Ok(operation) => match operation.state {
                 OperationState::Succeeded => break Ok(()),
                 OperationState::Failed | OperationState::Cancelled => {
                     break Err(Failure::failed(format!("{title}: {}", operation.reason)));
                 }
                 OperationState::Queued | OperationState::Running => {
-                    let machines = if with_machines { machine_lines(stage).await } else { Vec::new() };
-                    set.screen.update(start.elapsed(), &detail(&operation), &machines);
+                    let machines = if with_machines { machine_lines(environment).await } else { Vec::new() };
+                    controls.screen.update(start.elapsed(), &detail(&operation), &machines);
                 }
             },
             Err(error) if error.retry() != ferrogate_model::Retry::No => {}
@@ -220,7 +242,7 @@ async fn follow(stage: &Stage, set: &Set, title: &str, id: OperationId, with_mac
         tokio::time::sleep(LOOK_INTERVAL).await;
     };
     let tone = if result.is_ok() { Tone::Good } else { Tone::Bad };
-    set.screen.end(tone, start.elapsed(), "");
+    controls.screen.end(tone, start.elapsed(), "");
     result
 }
 
@@ -230,9 +252,9 @@ fn detail(operation: &Operation) -> String {
     step.map_or_else(|| operation.reason.clone(), |step| format!("{}: {}", step.name, step.detail))
 }
 
-async fn machine_lines(stage: &Stage) -> Vec<MachineLine> {
+async fn machine_lines(environment: &Environment) -> Vec<MachineLine> {
     let now = SystemClock.now();
-    let machines = stage.admin.cluster_machines(CLUSTER).await.map(|page| page.items).unwrap_or_default();
+    let machines = environment.admin.cluster_machines(CLUSTER).await.map(|page| page.items).unwrap_or_default();
     let line = |machine: ferrogate_api::Machine| MachineLine {
         name: machine.hostname,
         state: machine.state.to_string(),

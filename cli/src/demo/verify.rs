@@ -1,17 +1,17 @@
 //! The proof at the end: MAAS itself is asked whether everything was given back.
 
-use super::Set;
+use super::Controls;
+use super::environment::Environment;
 use super::outcome::Report;
-use super::stage::Stage;
 use crate::exit::{Failure, Result};
 use ferrogate_installer::prompt::Tone;
 use tokio::time::Instant;
 
 /// Fails unless MAAS shows every machine Ready, and no address or name of ours.
-pub(super) fn nothing_is_left(stage: &Stage, set: &Set, report: &mut Report) -> Result<()> {
+pub(super) fn nothing_is_left(environment: &Environment, controls: &Controls, report: &mut Report) -> Result<()> {
     let start = Instant::now();
-    set.screen.begin("nothing is left");
-    let maas = stage.lab.maas();
+    controls.screen.begin("nothing is left");
+    let maas = environment.lab.maas();
     let machines = maas.machines();
     report.maas_calls = maas.calls().len();
     report.machines_taken = machines.iter().map(|machine| u64::from(machine.allocations)).sum();
@@ -41,10 +41,10 @@ pub(super) fn nothing_is_left(stage: &Stage, set: &Set, report: &mut Report) -> 
             report.machines_taken,
             report.maas_calls
         );
-        set.screen.end(Tone::Good, start.elapsed(), &word);
+        controls.screen.end(Tone::Good, start.elapsed(), &word);
         Ok(())
     } else {
-        set.screen.end(Tone::Bad, start.elapsed(), &left.join("; "));
+        controls.screen.end(Tone::Bad, start.elapsed(), &left.join("; "));
         Err(Failure::failed(format!("left behind: {}", left.join("; "))))
     }
 }
