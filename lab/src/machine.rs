@@ -80,13 +80,13 @@ pub struct SimulatedOptions {
 /// The simulated machines of one site.
 #[derive(Debug)]
 pub struct SimulatedMachines {
-    site: Arc<Site>,
+    site: Arc<SharedState>,
     slots: Mutex<BTreeMap<SystemId, Slot>>,
 }
 
 /// What machines share while they run.
 #[derive(Debug)]
-pub(crate) struct Site {
+pub(crate) struct SharedState {
     pub(crate) options: SimulatedOptions,
     pub(crate) datastores: Datastores,
     pub(crate) logs: Logs,
@@ -120,7 +120,7 @@ pub(crate) struct Machine {
     pub(crate) boot: Boot,
     pub(crate) disk: Arc<Disk>,
     pub(crate) console: Console,
-    pub(crate) site: Arc<Site>,
+    pub(crate) site: Arc<SharedState>,
     pub(crate) clock: Arc<dyn Clock>,
     systemd: Systemd,
 }
@@ -144,7 +144,7 @@ impl SimulatedMachines {
     /// Machines that come into being when they are first switched on.
     #[must_use]
     pub fn new(options: SimulatedOptions) -> Arc<Self> {
-        let site = Arc::new(Site { options, datastores: Datastores::default(), logs: Logs::default() });
+        let site = Arc::new(SharedState { options, datastores: Datastores::default(), logs: Logs::default() });
         Arc::new(Self { site, slots: Mutex::default() })
     }
 

@@ -50,11 +50,12 @@ impl Reach {
 /// When the namespace cannot be entered: then nothing is known.
 pub(crate) async fn from(namespace: &str, to: SocketAddr, within: Duration) -> Result<Reach, Failure> {
     let failed = |why: String| Failure::new(format!("a look at {to} from inside {namespace}"), why);
-    let door = File::open(Path::new(NAMESPACES).join(namespace)).map_err(|error| failed(error.to_string()))?;
+    let namespace_file =
+        File::open(Path::new(NAMESPACES).join(namespace)).map_err(|error| failed(error.to_string()))?;
     let (sender, answer) = tokio::sync::oneshot::channel();
     // A thread of its own: one that was moved into a namespace is of no use to others.
     std::thread::spawn(move || {
-        let moved = move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network));
+        let moved = move_into_link_name_space(namespace_file.as_fd(), Some(LinkNameSpaceType::Network));
         let reach = moved.map(|()| Reach::of(TcpStream::connect_timeout(&to, within)));
         // Whoever asked may have given up.
         let _ = sender.send(reach);

@@ -8,7 +8,7 @@ use super::{
     plan::{self, Scenario, Track},
     scene::Scene,
     site::{Programs, Site},
-    slot::{Slot, Turn},
+    slot::{Slot, SlotGuard},
     table::{Ended, Report, Row},
     three_nodes,
 };
@@ -104,7 +104,7 @@ impl Run<'_> {
     /// Plays the scenarios of one site, one after the other.
     async fn track(&self, rank: usize, track: &Track) -> Vec<Row> {
         let folder = self.options.logs.join(track.site);
-        let Some(turn) = self.turn(rank, None).await else {
+        let Some(guard) = self.guard(rank, None).await else {
             return track.scenarios.iter().map(|s| self.not_run(track, *s, "the run was interrupted")).collect();
         };
         let raised = tokio::select! {
@@ -119,7 +119,7 @@ impl Run<'_> {
                 return track.scenarios.iter().map(|s| self.not_run(track, *s, &why)).collect();
             }
         };
-        let rows = self.scenarios(rank, track, &site, turn).await;
+        let rows = self.scenarios(rank, track, &site, guard).await;
         let failed = rows.iter().any(|row| row.result == Ended::Failed);
         if failed && self.options.keep && !self.cancel.is_cancelled() {
             say(&format!(
@@ -156,8 +156,8 @@ impl Run<'_> {
         }
     }
 
-    async fn scenarios(&self, rank: usize, track: &Track, site: &Arc<Site>, turn: Turn) -> Vec<Row> {
-        let mut turn = Some(turn);
+    async fn scenarios(&self, rank: usize, track: &Track, site: &Arc<Site>, guard: SlotGuard) -> Vec<Row> {
+        let mut guard = Some(guard);
         let mut rows: Vec<Row> = Vec::new();
         for scenario in &track.scenarios {
             let blocked = rows.iter().find(|row| row.result != Ended::Passed);
@@ -172,24 +172,30 @@ impl Run<'_> {
                 rows.push(self.not_run(track, *scenario, &why));
                 continue;
             }
-            let Some(mine) = self.turn(rank, turn.take()).await else {
+            let Some(mine) = self.guard(rank, guard.take()).await else {
                 rows.push(self.not_run(track, *scenario, "the run was interrupted"));
                 continue;
             };
             let (row, back) = self.scenario(track, *scenario, site, mine).await;
-            turn = back;
+            guard = back;
             rows.push(row);
         }
         rows
     }
 
-    async fn scenario(&self, track: &Track, scenario: Scenario, site: &Arc<Site>, turn: Turn) -> (Row, Option<Turn>) {
+    async fn scenario(
+        &self,
+        track: &Track,
+        scenario: Scenario,
+        site: &Arc<Site>,
+        guard: SlotGuard,
+    ) -> (Row, Option<SlotGuard>) {
         let folder = self.options.logs.join(track.site).join(scenario.letter());
         let evidence = match Evidence::open(folder.clone()) {
             Ok(evidence) => evidence,
-            Err(failure) => return (self.not_run(track, scenario, &failure.to_string()), Some(turn)),
+            Err(failure) => return (self.not_run(track, scenario, &failure.to_string()), Some(guard)),
         };
-        let scene = Scene::new(scenario.letter(), Arc::clone(site), evidence, turn);
+        let scene = Scene::new(scenario.letter(), Arc::clone(site), evidence, guard);
         scene.say(&format!("{} begins", scenario.title()));
         let playing = AssertUnwindSafe(play(scenario, &scene)).catch_unwind();
         let result = tokio::select! {
@@ -219,16 +225,16 @@ impl Run<'_> {
             why,
             facts,
         };
-        (row, scene.into_turn())
+        (row, scene.into_slot_guard())
     }
 
-    /// The turn that is there already, or the next.
-    async fn turn(&self, rank: usize, had: Option<Turn>) -> Option<Turn> {
-        if let Some(turn) = had {
-            return Some(turn);
+    /// The slot that is held already, or the next that is free.
+    async fn guard(&self, rank: usize, had: Option<SlotGuard>) -> Option<SlotGuard> {
+        if let Some(guard) = had {
+            return Some(guard);
         }
         tokio::select! {
-            turn = self.slot.take(rank) => Some(turn),
+            guard = self.slot.take(rank) => Some(guard),
             () = self.cancel.cancelled() => None,
         }
     }

@@ -5,7 +5,7 @@ use super::{
     failure::Failure,
     process::{Program, Ran},
     site::Site,
-    slot::Turn,
+    slot::SlotGuard,
     table::Held,
 };
 use serde_json::{Map, Value};
@@ -31,19 +31,19 @@ pub(crate) struct Scene {
     pub(crate) site: Arc<Site>,
     /// Where its logs go.
     pub(crate) evidence: Evidence,
-    turn: RefCell<Option<Turn>>,
+    guard: RefCell<Option<SlotGuard>>,
     begun: Instant,
     held: RefCell<Vec<Held>>,
     facts: RefCell<Map<String, Value>>,
 }
 
 impl Scene {
-    pub(crate) fn new(letter: &'static str, site: Arc<Site>, evidence: Evidence, turn: Turn) -> Self {
+    pub(crate) fn new(letter: &'static str, site: Arc<Site>, evidence: Evidence, guard: SlotGuard) -> Self {
         Self {
             letter,
             site,
             evidence,
-            turn: RefCell::new(Some(turn)),
+            guard: RefCell::new(Some(guard)),
             begun: Instant::now(),
             held: RefCell::default(),
             facts: RefCell::default(),
@@ -52,12 +52,12 @@ impl Scene {
 
     /// Lets others use the computer: from here on this scenario mostly waits.
     pub(crate) fn rest(&self) {
-        self.turn.borrow_mut().take();
+        self.guard.borrow_mut().take();
     }
 
-    /// Its turn, for whoever comes after it.
-    pub(crate) fn into_turn(self) -> Option<Turn> {
-        self.turn.into_inner()
+    /// Its slot, for whoever comes after it.
+    pub(crate) fn into_slot_guard(self) -> Option<SlotGuard> {
+        self.guard.into_inner()
     }
 
     /// Tells the person what is going on.

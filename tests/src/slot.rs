@@ -15,12 +15,12 @@ pub(crate) struct Slot(Arc<Mutex<State>>);
 struct State {
     taken: bool,
     number: u64,
-    waiting: BTreeMap<(usize, u64), oneshot::Sender<Turn>>,
+    waiting: BTreeMap<(usize, u64), oneshot::Sender<SlotGuard>>,
 }
 
 /// Has the slot until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(Slot);
+pub(crate) struct SlotGuard(Slot);
 
 impl Slot {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -28,28 +28,28 @@ impl Slot {
     }
 
     /// Waits for the slot.
-    pub(crate) async fn take(&self, rank: usize) -> Turn {
-        let turn = {
+    pub(crate) async fn take(&self, rank: usize) -> SlotGuard {
+        let guard = {
             let mut state = self.state();
             if !state.taken {
                 state.taken = true;
-                return Turn(self.clone());
+                return SlotGuard(self.clone());
             }
             state.number += 1;
-            let (sender, turn) = oneshot::channel();
+            let (sender, guard) = oneshot::channel();
             let key = (rank, state.number);
             state.waiting.insert(key, sender);
-            turn
+            guard
         };
-        match turn.await {
-            Ok(turn) => turn,
+        match guard.await {
+            Ok(guard) => guard,
             // The sender is dropped only with the slot itself, which this call holds.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for SlotGuard {
     fn drop(&mut self) {
         let next = {
             let mut state = self.0.state();
@@ -58,8 +58,8 @@ impl Drop for Turn {
             next
         };
         if let Some((_, sender)) = next {
-            // Whoever gave up waiting hands the turn on: it is dropped here, outside the lock.
-            drop(sender.send(Turn(self.0.clone())));
+            // Whoever gave up waiting hands the slot on: it is dropped here, outside the lock.
+            drop(sender.send(SlotGuard(self.0.clone())));
         }
     }
 }
@@ -77,9 +77,9 @@ mod tests {
         let (mut third, mut second) = (pin!(slot.take(3)), pin!(slot.take(2)));
         assert!(poll!(&mut third).is_pending() && poll!(&mut second).is_pending());
         drop(first);
-        let turn = second.now_or_never().expect("it is the second's turn");
+        let guard = second.now_or_never().expect("the second has the slot");
         assert!(poll!(&mut third).is_pending());
-        drop(turn);
+        drop(guard);
         assert!(third.now_or_never().is_some());
     }
 

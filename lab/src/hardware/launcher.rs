@@ -51,14 +51,17 @@ impl Launcher {
     /// called inside a runtime.
     pub(crate) fn start(namespace: Option<&str>) -> Result<Self, HardwareError> {
         let entered = |source| HardwareError::Namespace { namespace: namespace.unwrap_or_default().into(), source };
-        let door = namespace.map(|name| File::open(Path::new("/run/netns").join(name))).transpose().map_err(entered)?;
+        let namespace_file =
+            namespace.map(|name| File::open(Path::new("/run/netns").join(name))).transpose().map_err(entered)?;
         let (orders, inbox) = mpsc::channel::<Order>();
         let (ready, is_ready) = mpsc::channel();
         let runtime = tokio::runtime::Handle::current();
         let work = move || {
             let _runtime = runtime.enter();
-            let enter = |door: &File| move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network));
-            let entered = door.as_ref().map_or(Ok(()), enter);
+            let enter = |namespace_file: &File| {
+                move_into_link_name_space(namespace_file.as_fd(), Some(LinkNameSpaceType::Network))
+            };
+            let entered = namespace_file.as_ref().map_or(Ok(()), enter);
             let all = sched_getaffinity(None);
             let failed = entered.is_err();
             let _ = ready.send(entered);

@@ -1,6 +1,6 @@
 //! Machines for the tests of this crate's parts.
 
-use super::{Console, Disk, Machine, Process, SimulatedOptions, Site, Systemd};
+use super::{Console, Disk, Machine, Process, SharedState, SimulatedOptions, Systemd};
 use crate::{
     backend::Boot,
     dns::{FixedZone, Zone},
@@ -63,7 +63,7 @@ pub(crate) fn machine(hostname: &str) -> Arc<Machine> {
         disk: Arc::new(Disk::new(None).unwrap()),
         console: Console::new(hostname),
         clock: Arc::clone(&options.clock),
-        site: Arc::new(Site {
+        site: Arc::new(SharedState {
             options,
             datastores: Datastores::default(),
             logs: crate::kubernetes::logs::Logs::default(),

@@ -76,10 +76,10 @@ impl Lab {
 
     /// Runs something on a thread that is in one of the site's namespaces.
     fn within<T: Send>(&self, part: &str, work: impl FnOnce() -> T + Send) -> T {
-        let door = File::open(format!("/run/netns/fg-{}-{part}", self.site)).unwrap();
+        let namespace_file = File::open(format!("/run/netns/fg-{}-{part}", self.site)).unwrap();
         std::thread::scope(|scope| {
             let inside = move || {
-                move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+                move_into_link_name_space(namespace_file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
                 work()
             };
             scope.spawn(inside).join().unwrap()

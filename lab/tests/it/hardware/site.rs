@@ -224,11 +224,11 @@ pub(crate) fn in_a_site(
         return tier::skipped(kind.tier(), needed);
     };
     let namespace = Namespace::new(&format!("{name}-{}", kind.tier()));
-    let door = File::open(PathBuf::from(NAMESPACES).join(&namespace.0)).unwrap();
+    let namespace_file = File::open(PathBuf::from(NAMESPACES).join(&namespace.0)).unwrap();
     let unsupported = std::thread::scope(|scope| {
         let work = || {
             // Everything that this thread starts, the runtime's threads among it, is in the namespace.
-            move_into_link_name_space(door.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            move_into_link_name_space(namespace_file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let site = match Site::start(kind, &namespace.0, kernel, image, deploy_timeout, change).await {
