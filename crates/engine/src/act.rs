@@ -122,6 +122,9 @@ pub(crate) async fn act(
     if plan.actions.iter().any(|action| matches!(action, Action::Release { .. })) {
         work.push(release::release(executor).boxed());
     }
+    if plan.actions.iter().any(|action| matches!(action, Action::Allocate { .. })) {
+        work.push(allocate::allocate(executor).boxed());
+    }
     work.extend(plan.actions.iter().filter_map(|action| executor.one(action)));
     let mut report = Report::default();
     let mut running = stream::iter(work).buffer_unordered(engine.limits().parallel.max(1));
@@ -132,11 +135,10 @@ pub(crate) async fn act(
 }
 
 impl<'a> Executor<'a> {
-    /// One action; releases are done together.
+    /// One action; releases are done together, and so are allocations.
     fn one(&'a self, action: &'a Action) -> Option<BoxFuture<'a, Report>> {
         Some(match action {
-            Action::Release { .. } => return None,
-            Action::Allocate { pool, zones } => allocate::allocate(self, pool, zones).boxed(),
+            Action::Release { .. } | Action::Allocate { .. } => return None,
             Action::Deploy { machine, pool, node, role, notes } => {
                 deploy::deploy(self, machine, pool, node, role, notes).boxed()
             }

@@ -5,17 +5,18 @@ use crate::{
     engine::Engine,
     kube::{self, Node},
     mark,
-    memory::Memory,
+    memory::{Cooling, Memory},
     observed::{Api, Endpoint, Machine, Observed, SeenNode, Status},
     ownership,
+    plan::fit,
 };
 use ferrogate_join::names::{MACHINE_LABEL, POOL_LABEL};
 use ferrogate_maas::{
-    DnsResourceFilter, MaasError, MachineFilter,
+    Client, DnsResourceFilter, MaasError, MachineFilter,
     types::{self, MachineStatus, Power},
 };
 use ferrogate_model::{SystemId, Timestamp, cluster::CONTROL_PLANE_POOL, fault};
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// The world as it is, and a client of the cluster's API where there is one to ask.
 pub(crate) async fn observe(
@@ -27,6 +28,12 @@ pub(crate) async fn observe(
     let mut machines: Vec<Machine> = marked(engine, desired).await?.iter().map(machine).collect();
     machines.sort_by(|a, b| (&a.hostname, &a.id).cmp(&(&b.hostname, &b.id)));
     let leaving = leaving(engine, memory, &machines).await?;
+    let is_unnoted = |machine: &Machine| machine.status == Status::Allocated && machine.note(mark::POOL).is_none();
+    let free = if !desired.absent && machines.iter().any(is_unnoted) {
+        free(engine.maas(), &memory.cooling, now).await?
+    } else {
+        Vec::new()
+    };
     let endpoint = if desired.absent || desired.spec.control_plane.count > 1 {
         endpoint(engine, desired).await?
     } else {
@@ -34,7 +41,7 @@ pub(crate) async fn observe(
     };
     if desired.absent {
         engine.clients().forget(&desired.cluster);
-        return Ok((Observed { machines, leaving, api: Api::NotYet, endpoint }, None));
+        return Ok((Observed { machines, leaving, free, api: Api::NotYet, endpoint }, None));
     }
     let members = servers(&machines);
     let (api, client) = if members.is_empty() {
@@ -45,12 +52,32 @@ pub(crate) async fn observe(
             Err(error) => (Api::Silent(fault::chain(&*error)), None),
         }
     };
-    Ok((Observed { machines, leaving, api, endpoint }, client))
+    Ok((Observed { machines, leaving, free, api, endpoint }, client))
 }
 
 /// The machines that are the cluster's, freshly listed and each checked.
 pub(crate) async fn marked(engine: &Engine, desired: &Desired) -> Result<Vec<types::Machine>, MaasError> {
     ownership::machines_of(engine.maas(), &desired.cluster).await
+}
+
+/// The machines that are free, as MAAS lists them.
+pub(crate) async fn free_records(maas: &Client) -> Result<Vec<types::Machine>, MaasError> {
+    let mut free = maas.machines(&MachineFilter { status: Some("ready".into()), ..MachineFilter::default() }).await?;
+    // Whatever the list shows: only what is free can be had.
+    free.retain(|machine| machine.status == MachineStatus::Ready && !machine.locked);
+    Ok(free)
+}
+
+/// The machines that may be taken, the smallest first: free, and not left alone for a while.
+pub(crate) async fn free(
+    maas: &Client,
+    cooling: &BTreeMap<SystemId, Cooling>,
+    now: Timestamp,
+) -> Result<Vec<Machine>, MaasError> {
+    let mut free: Vec<Machine> = free_records(maas).await?.iter().map(machine).collect();
+    free.retain(|machine| cooling.get(&machine.id).is_none_or(|cooling| cooling.until <= now));
+    fit::smallest_first(&mut free);
+    Ok(free)
 }
 
 /// Of the machines that were given back: those MAAS is not done with.

@@ -124,6 +124,8 @@ pub(crate) struct Observed {
     pub(crate) machines: Vec<Machine>,
     /// Of the machines that were given back: those MAAS still works on.
     pub(crate) leaving: Vec<SystemId>,
+    /// What may be taken, the smallest first; only looked up where a machine of ours bears no note of what it is for.
+    pub(crate) free: Vec<Machine>,
     pub(crate) api: Api,
     pub(crate) endpoint: Endpoint,
 }

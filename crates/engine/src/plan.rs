@@ -27,7 +27,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 /// One thing to do. All actions of a plan may be carried out at the same time and in any order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Take a machine for a pool, from the first of these zones that has one; no zones means any.
+    /// Take a machine for a pool, from the first of these zones that has one; no zones means any. Which one is decided for
+    /// all pools together.
     Allocate { pool: Name, zones: Vec<String> },
     /// Write owner data.
     Note { machine: SystemId, notes: BTreeMap<String, String> },

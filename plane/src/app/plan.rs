@@ -10,7 +10,8 @@ use ferrogate_engine::preflight::{self, Placement, Status};
 use ferrogate_model::{ClusterId, cluster::ClusterSpec, release::Release};
 use ferrogate_store::accounts::Account;
 
-/// Every check, and the machines that the checks chose. Nothing is reserved: MAAS decides when they are allocated.
+/// Every check, and the machines that the checks chose. Nothing is reserved: the engine chooses
+/// in the same way when it takes them, and what somebody else took meanwhile is replaced.
 pub(crate) async fn make(
     context: &Context,
     account: &Account,

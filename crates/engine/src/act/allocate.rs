@@ -1,28 +1,106 @@
-//! Taking machines.
+//! Taking machines: those that were chosen, each by its id.
 
 use super::{Executor, Report};
 use crate::{
     mark, observe,
-    plan::{fit, words},
+    observed::Machine,
+    plan::{
+        Action,
+        fit::{self, Slot},
+        words,
+    },
 };
-use ferrogate_maas::{Allocate, MaasError, MachineFilter, types};
+use ferrogate_maas::{Allocate, MaasError, types};
 use ferrogate_model::{Explain, Name, SystemId, cluster::PoolSpec, fault};
-use std::collections::BTreeMap;
+use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Takes one machine for a pool, with the mark in the same call.
-pub(super) async fn allocate(executor: &Executor<'_>, pool: &Name, zones: &[String]) -> Report {
-    let Some(spec) = executor.desired.spec.pools().find(|spec| spec.name == *pool) else { return Report::default() };
-    let wanted = constraints(executor, spec);
-    let result = if executor.cooling.is_empty() {
-        by_constraints(executor, wanted, zones).await
-    } else {
-        by_name(executor, spec, wanted, zones).await
-    };
-    match result {
-        Ok(Some(machine)) => note(executor, pool, &machine).await,
-        Ok(None) => none_left(executor, spec, None),
-        Err(error) if error.is_no_machine() => none_left(executor, spec, Some(&error)),
-        Err(error) => Report::maas(executor.now, &format!("pool `{pool}`"), &error),
+/// How often the choice is made anew in one pass where somebody else takes what was chosen; the next pass goes on.
+const ROUNDS: usize = 4;
+
+/// What came of asking for one machine.
+enum Asked<'a> {
+    /// It was taken, or something else than this machine is in the way.
+    Done(Report),
+    /// It cannot be had: the slot is still open.
+    Refused(Slot<'a>, SystemId, MaasError),
+}
+
+/// Takes a machine for each slot that the plan found open, with the mark in the same call. Which one is decided for all
+/// slots together and as preflight decides it, so that no pool takes what only another could use. MAAS alone cannot: it
+/// sees one call at a time.
+pub(super) async fn allocate(executor: &Executor<'_>) -> Report {
+    let mut report = Report::default();
+    let mut open = slots(executor);
+    let mut refused: BTreeSet<SystemId> = BTreeSet::new();
+    let mut refusals: BTreeMap<Name, MaasError> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        let mut free = match observe::free(executor.engine.maas(), executor.cooling, executor.now).await {
+            Ok(free) => free,
+            Err(error) => {
+                report.merge(Report::maas(executor.now, "the free machines", &error));
+                return report;
+            }
+        };
+        free.retain(|machine| !refused.contains(&machine.id));
+        let wishes = fit::wishes(&open, &free.iter().collect::<Vec<_>>(), &executor.desired.release);
+        let mut work: Vec<BoxFuture<'_, Asked<'_>>> = Vec::new();
+        let mut short = Vec::new();
+        for (slot, machine) in open.into_iter().zip(fit::choose(&wishes, free.len(), free.len())) {
+            match machine {
+                Some(machine) => work.push(take(executor, slot, free[machine].clone()).boxed()),
+                None => short.push(slot),
+            }
+        }
+        let before = refused.len();
+        let mut running = stream::iter(work).buffer_unordered(executor.engine.limits().parallel.max(1));
+        open = short;
+        while let Some(asked) = running.next().await {
+            match asked {
+                Asked::Done(done) => report.merge(done),
+                Asked::Refused(slot, machine, error) => {
+                    refused.insert(machine);
+                    refusals.insert(slot.spec.name.clone(), error);
+                    open.push(slot);
+                }
+            }
+        }
+        open.sort_by_key(|slot| slot.pool);
+        if open.is_empty() {
+            return report;
+        }
+        if refused.len() == before {
+            open.dedup_by_key(|slot| slot.pool);
+            for slot in open {
+                report.merge(none_left(executor, slot.spec, refusals.get(&slot.spec.name)));
+            }
+            return report;
+        }
+    }
+    report.merge(Report::wait(executor.now, "somebody else takes machines at the same time".into()));
+    report
+}
+
+/// What the plan asks for, in the order of the pools.
+fn slots<'a>(executor: &Executor<'a>) -> Vec<Slot<'a>> {
+    let pools: Vec<&PoolSpec> = executor.desired.spec.pools().collect();
+    let mut slots = Vec::new();
+    for action in &executor.plan.actions {
+        let Action::Allocate { pool: name, zones } = action else { continue };
+        let Some(pool) = pools.iter().position(|spec| spec.name == *name) else { continue };
+        slots.push(Slot { pool, spec: pools[pool], zones: zones.clone() });
+    }
+    slots
+}
+
+/// Takes one machine and writes down what it is for.
+async fn take<'a>(executor: &Executor<'_>, slot: Slot<'a>, machine: Machine) -> Asked<'a> {
+    let wanted = Allocate { system_id: Some(machine.id.clone()), ..constraints(executor, slot.spec) };
+    match executor.engine.maas().allocate(&wanted).await {
+        Ok(machine) => Asked::Done(note(executor, &slot.spec.name, &machine).await),
+        // Somebody else was faster, or it is not any more what it was when it was listed.
+        Err(error) if error.is_no_machine() => Asked::Refused(slot, machine.id, error),
+        Err(error) => Asked::Done(Report::maas(executor.now, &format!("pool `{}`", slot.spec.name), &error)),
     }
 }
 
@@ -49,62 +127,6 @@ fn constraints(executor: &Executor<'_>, spec: &PoolSpec) -> Allocate {
 /// MAAS counts disks in GB (10⁹ bytes); rounded up, so that nothing smaller comes.
 fn gib_to_gb(gib: u64) -> u64 {
     gib.saturating_mul(fit::GIB).div_ceil(1_000_000_000)
-}
-
-/// Lets MAAS choose, in one zone after the other.
-async fn by_constraints(
-    executor: &Executor<'_>,
-    wanted: Allocate,
-    zones: &[String],
-) -> Result<Option<types::Machine>, MaasError> {
-    if zones.is_empty() {
-        return executor.engine.maas().allocate(&wanted).await.map(Some);
-    }
-    let mut last = None;
-    for zone in zones {
-        let wanted = Allocate { zones: vec![zone.clone()], ..wanted.clone() };
-        match executor.engine.maas().allocate(&wanted).await {
-            Ok(machine) => return Ok(Some(machine)),
-            Err(error) if error.is_no_machine() => last = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    last.map_or(Ok(None), Err)
-}
-
-/// Chooses itself, because some machines are left alone for a while and MAAS cannot be told which.
-async fn by_name(
-    executor: &Executor<'_>,
-    spec: &PoolSpec,
-    wanted: Allocate,
-    zones: &[String],
-) -> Result<Option<types::Machine>, MaasError> {
-    let filter = MachineFilter {
-        pools: vec![spec.resource_pool.clone()],
-        status: Some("ready".into()),
-        ..MachineFilter::default()
-    };
-    let mut candidates: Vec<_> = executor.engine.maas().machines(&filter).await?.iter().map(observe::machine).collect();
-    candidates.retain(|machine| {
-        !machine.locked
-            && !executor.cooling.contains_key(&machine.id)
-            && fit::fits(spec, machine, &executor.desired.release)
-    });
-    let zone_rank = |zone: &str| zones.iter().position(|wanted| wanted == zone).unwrap_or(zones.len());
-    // As MAAS does it: the smallest that fits.
-    candidates.sort_by_key(|machine| {
-        (zone_rank(&machine.zone), machine.cpu_count, machine.memory_mib, machine.disk_bytes, machine.id.clone())
-    });
-    for candidate in candidates {
-        let wanted = Allocate { system_id: Some(candidate.id), ..wanted.clone() };
-        match executor.engine.maas().allocate(&wanted).await {
-            Ok(machine) => return Ok(Some(machine)),
-            // Somebody else was faster.
-            Err(error) if error.is_no_machine() => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(None)
 }
 
 /// Writes down what the machine is for. If this is never done, the mark is enough to find it again.

@@ -17,55 +17,56 @@ pub(crate) fn fits(pool: &PoolSpec, machine: &Machine, release: &Release) -> boo
         && release.for_architecture(&machine.architecture).is_some()
 }
 
-/// Gives as many machines as possible to slots they fit. `fit[machine]` lists the slots a machine fits; the result
-/// has a machine's slot, or none. (Augmenting paths; both sides are small.)
-pub(crate) fn matching(fit: &[Vec<usize>], slots: usize) -> Vec<Option<usize>> {
-    let mut holder: Vec<Option<usize>> = vec![None; slots];
-    for machine in 0..fit.len() {
-        augment(machine, fit, &mut holder, &mut vec![false; slots]);
-    }
-    let mut result = vec![None; fit.len()];
-    for (slot, machine) in holder.iter().enumerate() {
-        if let Some(machine) = machine {
-            result[*machine] = Some(slot);
-        }
-    }
-    result
+/// One machine that a pool misses.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot<'a> {
+    /// The pool's number in the specification.
+    pub(crate) pool: usize,
+    pub(crate) spec: &'a PoolSpec,
+    /// Its zones, the best first; none means any.
+    pub(crate) zones: Vec<String>,
 }
 
-fn augment(machine: usize, fit: &[Vec<usize>], holder: &mut [Option<usize>], tried: &mut [bool]) -> bool {
-    for &slot in &fit[machine] {
-        if std::mem::replace(&mut tried[slot], true) {
-            continue;
-        }
-        let free = match holder[slot] {
-            None => true,
-            Some(other) => augment(other, fit, holder, tried),
-        };
-        if free {
-            holder[slot] = Some(machine);
-            return true;
-        }
-    }
-    false
+/// Puts machines in the order in which they are taken, as MAAS does it: the smallest that fits.
+pub(crate) fn smallest_first(machines: &mut [Machine]) {
+    machines.sort_by(|a, b| {
+        let size = |machine: &Machine| (machine.cpu_count, machine.memory_mib);
+        (size(a), &a.hostname, &a.id).cmp(&(size(b), &b.hostname, &b.id))
+    });
 }
 
-/// The pool that each machine without a note is adopted by: as many of them as there are slots they fit. `missing` is the
-/// pool's number for each machine that is missing.
+/// The machines that fit each slot, by number, the best first: in the zone that comes first, then in the order given.
+pub(crate) fn wishes(slots: &[Slot<'_>], machines: &[&Machine], release: &Release) -> Vec<Vec<usize>> {
+    let of_slot = |slot: &Slot<'_>| {
+        let rank = |machine: &usize| slot.zones.iter().position(|zone| *zone == machines[*machine].zone);
+        let mut fitting: Vec<usize> =
+            (0..machines.len()).filter(|machine| fits(slot.spec, machines[*machine], release)).collect();
+        fitting.sort_by_key(|machine| (rank(machine), *machine));
+        fitting
+    };
+    slots.iter().map(of_slot).collect()
+}
+
+/// The pool that each machine without a note is adopted by: as many of them as there are slots they fit, and so that what
+/// is `free` can fill as many of the other slots as possible. `missing` is the pool's number for each machine that is
+/// missing.
 pub(crate) fn adopt(
     machines: &[&Machine],
+    free: &[&Machine],
     pools: &[&PoolSpec],
     missing: &[usize],
     release: &Release,
 ) -> Vec<Option<usize>> {
-    let fit: Vec<Vec<usize>> = machines
-        .iter()
-        .map(|machine| {
-            let fits = |pool: usize| fits(pools[pool], machine, release);
-            missing.iter().enumerate().filter(|(_, pool)| fits(**pool)).map(|(slot, _)| slot).collect()
-        })
-        .collect();
-    matching(&fit, missing.len()).into_iter().map(|slot| slot.map(|slot| missing[slot])).collect()
+    let slots: Vec<Slot<'_>> =
+        missing.iter().map(|&pool| Slot { pool, spec: pools[pool], zones: Vec::new() }).collect();
+    let all: Vec<&Machine> = machines.iter().chain(free).copied().collect();
+    let mut adopted = vec![None; machines.len()];
+    for (slot, machine) in slots.iter().zip(choose(&wishes(&slots, &all, release), all.len(), machines.len())) {
+        if let Some(own) = machine.and_then(|machine| adopted.get_mut(machine)) {
+            *own = Some(slot.pool);
+        }
+    }
+    adopted
 }
 
 /// For each machine that a pool misses: its zones, those with the fewest machines first, and among equals in the order of
@@ -147,6 +148,39 @@ fn improve(wishes: &[Vec<usize>], bound: usize, holder: &mut Vec<Option<usize>>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Gives as many machines as possible to slots they fit. `fit[machine]` lists the slots a machine fits; the result
+    /// has a machine's slot, or none. (Augmenting paths; both sides are small.)
+    fn matching(fit: &[Vec<usize>], slots: usize) -> Vec<Option<usize>> {
+        let mut holder: Vec<Option<usize>> = vec![None; slots];
+        for machine in 0..fit.len() {
+            augment(machine, fit, &mut holder, &mut vec![false; slots]);
+        }
+        let mut result = vec![None; fit.len()];
+        for (slot, machine) in holder.iter().enumerate() {
+            if let Some(machine) = machine {
+                result[*machine] = Some(slot);
+            }
+        }
+        result
+    }
+
+    fn augment(machine: usize, fit: &[Vec<usize>], holder: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+        for &slot in &fit[machine] {
+            if std::mem::replace(&mut tried[slot], true) {
+                continue;
+            }
+            let free = match holder[slot] {
+                None => true,
+                Some(other) => augment(other, fit, holder, tried),
+            };
+            if free {
+                holder[slot] = Some(machine);
+                return true;
+            }
+        }
+        false
+    }
 
     #[test]
     fn a_machine_makes_room_for_one_that_fits_nowhere_else() {

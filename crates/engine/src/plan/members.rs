@@ -147,15 +147,16 @@ impl<'a> Context<'a> {
             let there = members.iter().filter(|member| member.pool == Some(pool) && member.counts()).count();
             slots.extend(std::iter::repeat_n(pool, (spec.count as usize).saturating_sub(there)));
         }
-        let homeless: Vec<usize> = (0..members.len())
+        let unnoted: Vec<usize> = (0..members.len())
             .filter(|&index| {
                 let member = &members[index];
                 member.machine.note(mark::POOL).is_none() && member.machine.status == Status::Allocated
             })
             .collect();
-        let machines: Vec<&Machine> = homeless.iter().map(|&index| members[index].machine).collect();
-        let adopted = fit::adopt(&machines, &self.pools, &slots, &self.desired.release);
-        for (index, pool) in homeless.into_iter().zip(adopted) {
+        let machines: Vec<&Machine> = unnoted.iter().map(|&index| members[index].machine).collect();
+        let free: Vec<&Machine> = self.observed.free.iter().collect();
+        let adopted = fit::adopt(&machines, &free, &self.pools, &slots, &self.desired.release);
+        for (index, pool) in unnoted.into_iter().zip(adopted) {
             let member = &mut members[index];
             if pool.is_some() {
                 member.pool = pool;

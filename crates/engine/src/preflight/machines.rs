@@ -5,9 +5,9 @@ use crate::{
     mark, observe,
     observed::Machine,
     ownership,
-    plan::fit::{self, GIB},
+    plan::fit::{self, GIB, Slot},
 };
-use ferrogate_maas::{MaasError, MachineFilter, types};
+use ferrogate_maas::{MaasError, types};
 use ferrogate_model::{Explain, Name, cluster::PoolSpec, fault};
 
 pub(super) const TITLE: &str = "Machines";
@@ -76,10 +76,7 @@ pub(super) fn hint(error: &MaasError) -> String {
 
 /// What the cluster has, and what is free.
 async fn look(placement: &Placement<'_>) -> Result<(Vec<types::Machine>, Vec<types::Machine>), MaasError> {
-    let mut free =
-        placement.maas.machines(&MachineFilter { status: Some("ready".into()), ..MachineFilter::default() }).await?;
-    // Whatever the list shows: only what is free can be had.
-    free.retain(|machine| machine.status == types::MachineStatus::Ready && !machine.locked);
+    let free = observe::free_records(placement.maas).await?;
     let held = match placement.cluster {
         Some(cluster) => ownership::machines_of(placement.maas, &cluster).await?,
         None => Vec::new(),
@@ -88,7 +85,7 @@ async fn look(placement: &Placement<'_>) -> Result<(Vec<types::Machine>, Vec<typ
 }
 
 /// The one choice of machines: what the engine will adopt, what it would take, and what one pool hands to another.
-fn choose(placement: &Placement<'_>, mut held: Vec<types::Machine>, mut free: Vec<types::Machine>) -> Choice {
+fn choose(placement: &Placement<'_>, mut held: Vec<types::Machine>, free: Vec<types::Machine>) -> Choice {
     let pools: Vec<&PoolSpec> = placement.spec.pools().collect();
     let number = |record: &types::Machine| {
         let noted = noted_pool(record)?;
@@ -96,52 +93,50 @@ fn choose(placement: &Placement<'_>, mut held: Vec<types::Machine>, mut free: Ve
     };
     // The order in which the engine looks at them.
     held.sort_by(|a, b| (&a.hostname, &a.system_id).cmp(&(&b.hostname, &b.system_id)));
-    let (noted, homeless): (Vec<_>, Vec<_>) = held
+    let (noted, unnoted): (Vec<_>, Vec<_>) = held
         .into_iter()
         .partition(|record| noted_pool(record).is_some() || record.status != types::MachineStatus::Allocated);
     let there = |pool: usize| noted.iter().filter(|record| number(record) == Some(pool)).count();
     let short: Vec<usize> = (0..pools.len())
         .flat_map(|pool| std::iter::repeat_n(pool, (pools[pool].count as usize).saturating_sub(there(pool))))
         .collect();
-    let seen: Vec<Machine> = homeless.iter().map(observe::machine).collect();
-    let adopted = fit::adopt(&seen.iter().collect::<Vec<_>>(), &pools, &short, placement.release);
+    let own: Vec<Machine> = unnoted.iter().map(observe::machine).collect();
+    // In the order in which the engine takes them.
+    let mut machines: Vec<Machine> = free.iter().map(observe::machine).collect();
+    fit::smallest_first(&mut machines);
+    let (own, others): (Vec<&Machine>, Vec<&Machine>) = (own.iter().collect(), machines.iter().collect());
+    let adopted = fit::adopt(&own, &others, &pools, &short, placement.release);
     let name = |pool: Option<usize>| pool.map(|pool| pools[pool].name.clone());
     let mut chosen: Vec<Chosen> = Vec::new();
     for record in &noted {
         chosen.push(Chosen { record: record.clone(), pool: name(number(record)), how: How::Held });
     }
-    for (record, pool) in homeless.into_iter().zip(adopted) {
+    for (record, pool) in unnoted.into_iter().zip(adopted) {
         // What fits nowhere is given back.
         chosen.push(Chosen { record, pool: name(pool), how: if pool.is_some() { How::Adopted } else { How::Held } });
     }
-    // As MAAS hands them out: the smallest that fits.
-    free.sort_by_key(|machine| (machine.cpu_count, machine.memory, machine.hostname.clone()));
     let handed = given_up(&pools, &noted, &number);
-    let candidates: Vec<types::Machine> = free.iter().chain(&handed).cloned().collect();
-    let machines: Vec<Machine> = candidates.iter().map(observe::machine).collect();
-    let (mut slots, mut wishes) = (Vec::new(), Vec::new());
-    for (pool, spec) in pools.iter().enumerate() {
+    machines.extend(handed.iter().map(observe::machine));
+    let mut slots = Vec::new();
+    for (pool, &spec) in pools.iter().enumerate() {
         let has = |one: &&Chosen| one.pool.as_ref() == Some(&spec.name);
         let zones: Vec<&str> = chosen.iter().filter(has).map(|one| one.record.zone.name.as_str()).collect();
-        for zones in fit::zones_in_turn(spec, &zones) {
-            let rank = |machine: &usize| zones.iter().position(|zone| *zone == machines[*machine].zone);
-            let mut fitting: Vec<usize> = (0..machines.len())
-                // A server's slot is not taken by what was a worker until a moment ago.
-                .filter(|machine| *machine < free.len() || pool > 0)
-                .filter(|machine| fit::fits(spec, &machines[*machine], placement.release))
-                .collect();
-            fitting.sort_by_key(|machine| (rank(machine), *machine));
-            slots.push(pool);
-            wishes.push(fitting);
-        }
+        slots.extend(fit::zones_in_turn(spec, &zones).into_iter().map(|zones| Slot { pool, spec, zones }));
+    }
+    let mut wishes = fit::wishes(&slots, &machines.iter().collect::<Vec<_>>(), placement.release);
+    for (slot, wishes) in slots.iter().zip(&mut wishes) {
+        // A server's slot is not taken by what was a worker until a moment ago.
+        wishes.retain(|machine| *machine < free.len() || slot.pool > 0);
     }
     let mut missing = Vec::new();
-    for (pool, machine) in slots.into_iter().zip(fit::choose(&wishes, candidates.len(), free.len())) {
+    for (slot, machine) in slots.iter().zip(fit::choose(&wishes, machines.len(), free.len())) {
         match machine {
-            None => missing.push(pool),
+            None => missing.push(slot.pool),
             Some(machine) => {
                 let how = if machine < free.len() { How::Free } else { How::Handed };
-                chosen.push(Chosen { record: candidates[machine].clone(), pool: name(Some(pool)), how });
+                let record = free.iter().chain(&handed).find(|record| record.system_id == machines[machine].id);
+                let pool = name(Some(slot.pool));
+                chosen.extend(record.map(|record| Chosen { record: record.clone(), pool, how }));
             }
         }
     }

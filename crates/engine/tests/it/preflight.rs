@@ -1,6 +1,6 @@
 //! Each check of the specification's section 2: what it sees, and what it says to do.
 
-use crate::world::{World, spec};
+use crate::world::{World, overlapping, spec};
 use async_trait::async_trait;
 use ferrogate_engine::preflight::{
     self, Check, Gateway, Placement, PlaneProbe, PlaneSeen, PlaneUnreachable, Resolver, Status,
@@ -9,7 +9,7 @@ use ferrogate_lab::maas::{Fault, Pattern, When};
 use ferrogate_maas::{Allocate, Deploy};
 use ferrogate_model::{Clock as _, SystemId, Timestamp, cluster::ClusterSpec, release::Release};
 use serde_json::json;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// Answers every name with the same addresses.
 struct Answers(Vec<IpAddr>);
@@ -244,14 +244,20 @@ async fn the_machines_of_a_plan_are_those_the_check_chose_also_where_pools_overl
 /// Leaves exactly as many machines free as a spec needs, of each resource pool.
 async fn only_free(world: &World, spec: &ClusterSpec) {
     world.maas.set_gate(None);
+    let mut needed: BTreeMap<&str, usize> = BTreeMap::new();
     for pool in spec.pools() {
+        *needed.entry(&pool.resource_pool).or_default() += pool.count as usize;
+    }
+    for (pool, count) in needed {
         let filter = ferrogate_maas::MachineFilter {
-            pools: vec![pool.resource_pool.clone()],
+            pools: vec![pool.to_owned()],
             status: Some("ready".into()),
             ..Default::default()
         };
-        let free = world.operator.machines(&filter).await.unwrap();
-        for machine in free.iter().skip(pool.count as usize) {
+        let mut free = world.operator.machines(&filter).await.unwrap();
+        // What only some pools may have comes first.
+        free.sort_by_key(|machine| machine.zone.name != "zone-b");
+        for machine in free.iter().skip(count) {
             let name = Some(machine.hostname.clone());
             let theirs = Allocate { name, agent_name: Some("juju-7".into()), ..Allocate::default() };
             world.operator.allocate(&theirs).await.unwrap();
@@ -263,10 +269,10 @@ async fn only_free(world: &World, spec: &ClusterSpec) {
 
 #[tokio::test(start_paused = true)]
 async fn on_a_tight_site_whoever_was_killed_in_any_allocate_call_goes_on_with_the_machines_it_has() {
-    // Two allocations; counted are the calls that change something: allocate, note, allocate, note in some order.
-    for at in 1..=4 {
-        for after in [false, true] {
-            let world = World::new(spec(1)).await;
+    // Two and three allocations; counted are the calls that change something: allocate and note, in some order.
+    for (wanted, calls) in [(spec(1), 4), (overlapping(), 6)] {
+        for (at, after) in (1..=calls).flat_map(|at| [(at, false), (at, true)]) {
+            let world = World::new(wanted.clone()).await;
             only_free(&world, &world.desired.spec).await;
             world.watcher.arm(Some(crate::world::Kill { at, after, changes_only: true }));
             let mut memory = ferrogate_engine::Memory::default();

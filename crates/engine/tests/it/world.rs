@@ -177,6 +177,16 @@ pub(crate) fn spec(workers: u32) -> serde_json::Value {
     })
 }
 
+/// A server that may be anywhere in a resource pool, and workers of the same resource pool that are wanted in a zone with
+/// just as many free machines, the smallest of all among them: whoever takes the server's machine first and looks no
+/// further takes that.
+pub(crate) fn overlapping() -> serde_json::Value {
+    json!({
+        "control_plane": {"count": 1, "resource_pool": "default"},
+        "workers": [{"name": "far", "count": 2, "resource_pool": "default", "zones": ["zone-b"]}],
+    })
+}
+
 pub(crate) fn desired(spec: serde_json::Value) -> Desired {
     let spec: ClusterSpec = serde_json::from_value(spec).unwrap();
     Desired {

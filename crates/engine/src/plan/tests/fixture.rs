@@ -46,8 +46,13 @@ impl Site {
             gateway: None,
             absent: false,
         };
-        let observed =
-            Observed { machines: Vec::new(), leaving: Vec::new(), api: Api::NotYet, endpoint: Endpoint::default() };
+        let observed = Observed {
+            machines: Vec::new(),
+            leaving: Vec::new(),
+            free: Vec::new(),
+            api: Api::NotYet,
+            endpoint: Endpoint::default(),
+        };
         Self { desired, observed }
     }
 

@@ -176,6 +176,26 @@ fn a_machine_that_was_taken_and_not_noted_goes_to_the_pool_it_fits() {
 }
 
 #[test]
+fn a_machine_that_was_taken_and_not_noted_leaves_a_pool_to_what_is_free_where_only_it_fits_the_other() {
+    let mut site = Site::new(1);
+    site.desired.spec.workers[0].tags = vec!["ssd".into()];
+    site.machine("a", Status::Allocated, "");
+    site.of("a").tags = vec!["ssd".into()];
+    let noted = |site: &Site| {
+        let plan = site.plan();
+        let pools = plan.actions.iter().find_map(|action| match action {
+            Action::Note { notes, .. } | Action::Deploy { notes, .. } => Some(notes[mark::POOL].clone()),
+            _ => None,
+        });
+        pools.unwrap()
+    };
+    assert_eq!(noted(&site), "control-plane", "nothing else is there");
+    site.machine("b", Status::Allocated, "");
+    site.observed.free = site.observed.machines.split_off(1);
+    assert_eq!(noted(&site), "work");
+}
+
+#[test]
 fn a_machine_that_vanished_is_told_once_unless_we_gave_it_back() {
     let mut site = Site::new(1);
     site.member("a", "control-plane");
