@@ -22,7 +22,7 @@ use build::Passes;
 use ferrogate_api::PairResponse;
 use ferrogate_engine::{Checkpoint, Desired, Memory, Pass, preflight::Status};
 use ferrogate_firstboot::Kubeadm;
-use ferrogate_join::{ClusterKind, ClusterMaterials, GatewayPayload};
+use ferrogate_join::{ClusterKind, ClusterMaterials, GatewayPayload, NodeConfiguration};
 use ferrogate_model::{GatewayId, state::OperationState};
 use prepare::Installation;
 use register::{GatewayClient, PlaneEnrolment};
@@ -288,6 +288,13 @@ async fn build(
     }
 }
 
+/// A client of the site's MAAS.
+fn maas(config: &Config, host: &Host) -> Result<ferrogate_maas::Client, ferrogate_maas::MaasError> {
+    let maas = &config.maas;
+    let (endpoint, key) = (maas.endpoint.clone(), maas.api_key.clone());
+    crate::probes::maas_client(host, endpoint, key, maas.trust.clone(), MAAS_CALL_DEADLINE)
+}
+
 /// A client of the plane without credentials, by the site's way out.
 fn plane(config: &Config, site: &SiteSubnets) -> Result<ferrogate_api::Client, InstallError> {
     let proxy = site.proxy(config);
@@ -306,14 +313,8 @@ fn engine(
     gateway_client: &GatewayClient,
     host: &Host,
 ) -> Result<ferrogate_engine::Engine, InstallError> {
-    let maas = crate::probes::maas_client(
-        host,
-        config.maas.endpoint.clone(),
-        config.maas.api_key.clone(),
-        config.maas.trust.clone(),
-        MAAS_CALL_DEADLINE,
-    )
-    .map_err(|error| InstallError::Maas { doing: "MAAS cannot be asked", source: Box::new(error) })?;
+    let maas = maas(config, host)
+        .map_err(|error| InstallError::Maas { doing: "MAAS cannot be asked", source: Box::new(error) })?;
     let enrolment = PlaneEnrolment { client: gateway_client.client.clone(), gateway: gateway_client.gateway };
     let (network, clock) = (Arc::clone(&host.connector), Arc::clone(&host.clock));
     Ok(ferrogate_engine::Engine::new(maas, network, clock, Arc::new(enrolment), Arc::new(Kubeadm)))
@@ -333,16 +334,18 @@ fn desired(
     // Paths are joined to it, so it must end in a slash.
     let artifacts = format!("{}/", paired.artifacts_url.trim_end_matches('/'));
     Ok(Desired {
-        cluster: paired.cluster_id,
-        name: config.name.clone(),
-        kind: ClusterKind::Gateway,
-        spec: config.spec(),
-        release: paired.release.clone(),
-        materials,
-        artifacts_url: url(&artifacts)?,
-        plane_ca_pem: paired.plane_ca_pem.clone(),
-        proxy: site.proxy(config),
-        gateway: Some(GatewayPayload { plane_url: url(&paired.plane_url)?, allow: site.allow(config) }),
+        configuration: NodeConfiguration {
+            cluster: paired.cluster_id,
+            name: config.name.clone(),
+            kind: ClusterKind::Gateway,
+            spec: config.spec(),
+            release: paired.release.clone(),
+            materials,
+            artifacts_url: url(&artifacts)?,
+            plane_ca_pem: paired.plane_ca_pem.clone(),
+            proxy: site.proxy(config),
+            gateway: Some(GatewayPayload { plane_url: url(&paired.plane_url)?, allow: site.allow(config) }),
+        },
         absent,
     })
 }

@@ -48,9 +48,9 @@ impl Clients {
         members: Vec<IpAddr>,
         now: Timestamp,
     ) -> Result<kube::Client, NoClient> {
-        let server_ca_pem = &desired.materials.server_ca.certificate_pem;
+        let server_ca_pem = &desired.configuration.materials.server_ca.certificate_pem;
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let usable = all.get(&desired.cluster).filter(|kept| {
+        let usable = all.get(&desired.configuration.cluster).filter(|kept| {
             let age = Duration::try_from(now.duration_since(kept.since)).unwrap_or(RENEW_AFTER);
             kept.members == members && kept.server_ca_pem == *server_ca_pem && age < RENEW_AFTER
         });
@@ -61,11 +61,11 @@ impl Clients {
             connector,
             members: members.clone(),
             server_ca_pem: server_ca_pem.clone(),
-            identity: desired.materials.admin_identity(now, ADMIN_LIFETIME)?,
+            identity: desired.configuration.materials.admin_identity(now, ADMIN_LIFETIME)?,
             deadline: API_DEADLINE,
         })?;
         let kept = Kept { client: client.clone(), members, server_ca_pem: server_ca_pem.clone(), since: now };
-        all.insert(desired.cluster, kept);
+        all.insert(desired.configuration.cluster, kept);
         Ok(client)
     }
 

@@ -38,8 +38,8 @@ pub fn cluster_of(agent_name: &str) -> Option<ClusterId> {
 #[must_use]
 pub fn notes(desired: &Desired, pool: &str, node: &str) -> BTreeMap<String, String> {
     [
-        (CLUSTER, desired.cluster.to_string()),
-        (CLUSTER_NAME, desired.name.to_string()),
+        (CLUSTER, desired.configuration.cluster.to_string()),
+        (CLUSTER_NAME, desired.configuration.name.to_string()),
         (POOL, pool.to_owned()),
         (NODE, node.to_owned()),
     ]

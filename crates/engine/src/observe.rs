@@ -34,13 +34,13 @@ pub(crate) async fn observe(
     } else {
         Vec::new()
     };
-    let endpoint = if desired.absent || desired.spec.control_plane.count > 1 {
+    let endpoint = if desired.absent || desired.configuration.spec.control_plane.count > 1 {
         endpoint(engine, desired).await?
     } else {
         Endpoint::default()
     };
     if desired.absent {
-        engine.clients().forget(&desired.cluster);
+        engine.clients().forget(&desired.configuration.cluster);
         return Ok((Observed { machines, leaving, free, api: Api::NotYet, endpoint }, None));
     }
     let members = servers(&machines);
@@ -57,7 +57,7 @@ pub(crate) async fn observe(
 
 /// The machines that are the cluster's, freshly listed and each checked.
 pub(crate) async fn marked(engine: &Engine, desired: &Desired) -> Result<Vec<types::Machine>, MaasError> {
-    ownership::machines_of(engine.maas(), &desired.cluster).await
+    ownership::machines_of(engine.maas(), &desired.configuration.cluster).await
 }
 
 /// The machines that are free, as MAAS lists them.
@@ -96,7 +96,11 @@ async fn leaving(engine: &Engine, memory: &Memory, marked: &[Machine]) -> Result
 
 /// What is reserved under the name that is ours.
 async fn endpoint(engine: &Engine, desired: &Desired) -> Result<Endpoint, MaasError> {
-    let fqdn = mark::endpoint_fqdn(&desired.cluster, &desired.name, &desired.spec.domain);
+    let fqdn = mark::endpoint_fqdn(
+        &desired.configuration.cluster,
+        &desired.configuration.name,
+        &desired.configuration.spec.domain,
+    );
     let filter = DnsResourceFilter { fqdn: Some(fqdn.clone()), ..DnsResourceFilter::default() };
     let found = engine.maas().dns_resources(&filter).await?;
     let Some(resource) = found.into_iter().find(|resource| resource.fqdn == fqdn && resource.id >= 0) else {

@@ -50,14 +50,14 @@ impl Engine {
 /// Writes a pass to the log: what happened for everybody, how far things are for those who look closely.
 fn tell(desired: &Desired, pass: Pass) -> Pass {
     for event in &pass.events {
-        let (cluster, reason) = (desired.cluster, event.reason.as_str());
+        let (cluster, reason) = (desired.configuration.cluster, event.reason.as_str());
         let machine = event.machine.as_ref().map(tracing::field::display);
         match event.severity {
             Severity::Info => tracing::info!(%cluster, reason, machine, "{}", event.message),
             Severity::Warning | Severity::Error => tracing::warn!(%cluster, reason, machine, "{}", event.message),
         }
     }
-    tracing::debug!(cluster = %desired.cluster, outcome = ?pass.outcome, machines = pass.machines.len(), "passed");
+    tracing::debug!(cluster = %desired.configuration.cluster, outcome = ?pass.outcome, machines = pass.machines.len(), "passed");
     pass
 }
 

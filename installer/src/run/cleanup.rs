@@ -1,7 +1,7 @@
 //! The way back: every machine and address this installation took is given back, and the plane is told.
 
 use super::{
-    Cleaned, MAAS_CALL_DEADLINE,
+    Cleaned,
     build::Passes,
     log::Log,
     pairing, prepare,
@@ -170,15 +170,7 @@ async fn give_back(
 
 /// The ranges of MAAS's subnets; only needed for no-proxy, so a MAAS that does not tell is no obstacle here.
 async fn site(installation: &Installation, host: &Host) -> SiteSubnets {
-    let config = &installation.config;
-    let maas = crate::probes::maas_client(
-        host,
-        config.maas.endpoint.clone(),
-        config.maas.api_key.clone(),
-        config.maas.trust.clone(),
-        MAAS_CALL_DEADLINE,
-    );
-    let subnets = match maas {
+    let subnets = match super::maas(&installation.config, host) {
         Ok(maas) => maas.subnets().await.unwrap_or_default(),
         Err(_) => Vec::new(),
     };

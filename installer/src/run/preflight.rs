@@ -29,14 +29,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 
 /// Makes every check; what was learned about the site comes back beside them.
 pub(crate) async fn preflight(config: &Config, progress: &Progress, host: &Host) -> (SiteSubnets, Vec<Check>) {
-    let maas = probes::maas_client(
-        host,
-        config.maas.endpoint.clone(),
-        config.maas.api_key.clone(),
-        config.maas.trust.clone(),
-        super::MAAS_CALL_DEADLINE,
-    );
-    let maas = match maas {
+    let maas = match super::maas(config, host) {
         Ok(maas) => maas,
         Err(error) => return (SiteSubnets::default(), vec![failed("api_key", "MAAS API key", &error)]),
     };

@@ -43,7 +43,7 @@ pub(super) async fn allocate(executor: &Executor<'_>) -> Report {
             }
         };
         free.retain(|machine| !refused.contains(&machine.id));
-        let wishes = fit::wishes(&open, &free.iter().collect::<Vec<_>>(), &executor.desired.release);
+        let wishes = fit::wishes(&open, &free.iter().collect::<Vec<_>>(), &executor.desired.configuration.release);
         let mut work: Vec<BoxFuture<'_, Asked<'_>>> = Vec::new();
         let mut short = Vec::new();
         for (slot, machine) in open.into_iter().zip(fit::choose(&wishes, free.len(), free.len())) {
@@ -83,7 +83,7 @@ pub(super) async fn allocate(executor: &Executor<'_>) -> Report {
 
 /// What the plan asks for, in the order of the pools.
 fn slots<'a>(executor: &Executor<'a>) -> Vec<Slot<'a>> {
-    let pools: Vec<&PoolSpec> = executor.desired.spec.pools().collect();
+    let pools: Vec<&PoolSpec> = executor.desired.configuration.spec.pools().collect();
     let mut slots = Vec::new();
     for action in &executor.plan.actions {
         let Action::Allocate { pool: name, zones } = action else { continue };
@@ -107,19 +107,19 @@ async fn take<'a>(executor: &Executor<'_>, slot: Slot<'a>, machine: Machine) -> 
 fn constraints(executor: &Executor<'_>, spec: &PoolSpec) -> Allocate {
     let desired = executor.desired;
     // MAAS takes one architecture or all; where the release has one, no other may come.
-    let architecture = match desired.release.architectures.as_slice() {
+    let architecture = match desired.configuration.release.architectures.as_slice() {
         [only] => Some(only.name.clone()),
         _ => None,
     };
     Allocate {
-        agent_name: Some(mark::agent_name(&desired.cluster)),
+        agent_name: Some(mark::agent_name(&desired.configuration.cluster)),
         architecture,
         cpu_count: spec.min_cpu,
         memory_mib: spec.min_memory_mib,
         storage: spec.min_disk_gib.map(|gib| format!("root:{}", gib_to_gb(gib))),
         pool: Some(spec.resource_pool.clone()),
         tags: spec.tags.clone(),
-        comment: Some(format!("ferrogate: for pool {} of cluster {}", spec.name, desired.name)),
+        comment: Some(format!("ferrogate: for pool {} of cluster {}", spec.name, desired.configuration.name)),
         ..Allocate::default()
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn deploy(
             return noted;
         }
     }
-    let token = match executor.desired.kind {
+    let token = match executor.desired.configuration.kind {
         ClusterKind::Tenant => None,
         ClusterKind::Gateway => match executor.engine.enrolment().token(node).await {
             Ok(token) => Some(token),
@@ -43,9 +43,11 @@ pub(super) async fn deploy(
     };
     let desired = executor.desired;
     let what = Deploy {
-        distro_series: Some(desired.spec.image.clone().unwrap_or_else(|| desired.release.os_image.clone())),
+        distro_series: Some(
+            desired.configuration.spec.image.clone().unwrap_or_else(|| desired.configuration.release.os_image.clone()),
+        ),
         user_data: Some(user_data),
-        comment: Some(format!("ferrogate: node {node} of cluster {}", desired.name)),
+        comment: Some(format!("ferrogate: node {node} of cluster {}", desired.configuration.name)),
         ..Deploy::default()
     };
     match executor.engine.maas().deploy(&machine.id, &what).await {
@@ -64,7 +66,12 @@ fn render(
     token: Option<&SecretString>,
 ) -> Result<SecretString, SetupError> {
     let desired = executor.desired;
-    let pool = desired.spec.pools().find(|spec| spec.name == *pool).unwrap_or(&desired.spec.control_plane);
+    let pool = desired
+        .configuration
+        .spec
+        .pools()
+        .find(|spec| spec.name == *pool)
+        .unwrap_or(&desired.configuration.spec.control_plane);
     let node = Node {
         system_id: &machine.id.0,
         name: node,
@@ -74,5 +81,5 @@ fn render(
         address: machine.fixed_address,
         pool,
     };
-    executor.engine.setup().user_data(&desired.node_configuration(), &node, role, &executor.plan.api_names, token)
+    executor.engine.setup().user_data(&desired.configuration, &node, role, &executor.plan.api_names, token)
 }

@@ -67,7 +67,7 @@ impl Executor<'_> {
             };
             return (removal, Report::default());
         };
-        let tool = self.engine.setup().etcd_tool(&self.desired.release);
+        let tool = self.engine.setup().etcd_tool(&self.desired.configuration.release);
         let step = Step { client, tool, leaver: node, place: &place.name, now: self.now };
         match step.go(addresses, staying.len()).await {
             Ok((removal, is_removed)) => {

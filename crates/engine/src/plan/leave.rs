@@ -114,7 +114,7 @@ fn fits_where_none_is_free(builder: &PlanBuilder, context: &Context<'_>, member:
     context.pools.iter().skip(1).any(|pool| {
         let since = builder.plan.memory.none_free.get(&pool.name);
         since.is_some_and(|since| words::elapsed(*since, context.now) >= NONE_FREE_FOR)
-            && fit::fits(pool, member.machine, &context.desired.release)
+            && fit::fits(pool, member.machine, &context.desired.configuration.release)
     })
 }
 

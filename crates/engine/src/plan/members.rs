@@ -155,7 +155,7 @@ impl<'a> Context<'a> {
             .collect();
         let machines: Vec<&Machine> = unnoted.iter().map(|&index| members[index].machine).collect();
         let free: Vec<&Machine> = self.observed.free.iter().collect();
-        let adopted = fit::adopt(&machines, &free, &self.pools, &slots, &self.desired.release);
+        let adopted = fit::adopt(&machines, &free, &self.pools, &slots, &self.desired.configuration.release);
         for (index, pool) in unnoted.into_iter().zip(adopted) {
             let member = &mut members[index];
             if pool.is_some() {

@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 pub(super) fn plan(desired: &Desired, observed: &Observed, memory: &Memory, limits: &Limits, now: Timestamp) -> Plan {
     let mut builder = PlanBuilder::start(observed, memory, limits.blind, now);
-    let context = Context { desired, observed, limits, now, pools: desired.spec.pools().collect() };
+    let context = Context { desired, observed, limits, now, pools: desired.configuration.spec.pools().collect() };
     let mut members = context.members(&builder);
     repair::hold_the_majority(&context, &mut members);
     let victims = leave::victims(&mut builder, &context, &members);
@@ -51,7 +51,11 @@ fn describe_api(builder: &mut PlanBuilder, context: &Context<'_>, members: &[Mem
     plan.api_names = context.observed.endpoint.addresses.iter().map(ToString::to_string).collect();
     // The name is in every certificate, so that one server can become three: whoever joins later brings the address, and
     // everybody is told the name.
-    let fqdn = mark::endpoint_fqdn(&context.desired.cluster, &context.desired.name, &context.desired.spec.domain);
+    let fqdn = mark::endpoint_fqdn(
+        &context.desired.configuration.cluster,
+        &context.desired.configuration.name,
+        &context.desired.configuration.spec.domain,
+    );
     plan.api_names.push(fqdn.clone());
     let host = if shares_an_address(context.desired) {
         (!context.observed.endpoint.addresses.is_empty()).then_some(fqdn)
@@ -74,7 +78,7 @@ fn describe_api(builder: &mut PlanBuilder, context: &Context<'_>, members: &[Mem
 
 /// Whether the servers share an address: several do.
 const fn shares_an_address(desired: &Desired) -> bool {
-    desired.spec.control_plane.count > 1
+    desired.configuration.spec.control_plane.count > 1
 }
 
 /// Enters a machine that stays, and notes down what is known of it.
@@ -266,7 +270,11 @@ fn server_role(
         let Some(subnet) = candidate.machine.subnet else {
             return Err("MAAS shows no subnet on its boot interface to reserve the API's address in".into());
         };
-        let fqdn = mark::endpoint_fqdn(&context.desired.cluster, &context.desired.name, &context.desired.spec.domain);
+        let fqdn = mark::endpoint_fqdn(
+            &context.desired.configuration.cluster,
+            &context.desired.configuration.name,
+            &context.desired.configuration.spec.domain,
+        );
         let action = Action::ReserveEndpoint { subnet, fqdn };
         if !builder.plan.actions.contains(&action) {
             builder.plan.actions.push(action);
@@ -296,7 +304,7 @@ fn agent_role(context: &Context<'_>, members: &[Member<'_>]) -> Result<Role, Str
         .filter(|member| member.machine.address().is_some())
         .min_by_key(rank);
     let Some(server) = server else {
-        let whom = if context.desired.spec.control_plane.count > 1 {
+        let whom = if context.desired.configuration.spec.control_plane.count > 1 {
             "a control-plane machine"
         } else {
             "the control-plane machine"

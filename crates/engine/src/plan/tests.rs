@@ -85,7 +85,7 @@ fn the_first_time_a_node_is_ready_is_noted_in_maas() {
 #[test]
 fn new_machines_go_where_fewest_are() {
     let mut site = Site::new(4);
-    site.desired.spec.workers[0].zones = vec!["x".into(), "y".into(), "z".into()];
+    site.desired.configuration.spec.workers[0].zones = vec!["x".into(), "y".into(), "z".into()];
     site.member("a", "control-plane");
     site.member("b", "work");
     site.of("b").zone = "x".into();
@@ -121,7 +121,8 @@ fn a_left_over_node_is_removed_before_its_machine_is_installed_again() {
 fn labels_that_are_missing_are_set_and_foreign_nodes_are_left_alone() {
     let mut site = Site::new(0);
     site.member("a", "control-plane");
-    site.desired.spec.control_plane.labels = [("node-role.kubernetes.io/db".to_owned(), "yes".to_owned())].into();
+    site.desired.configuration.spec.control_plane.labels =
+        [("node-role.kubernetes.io/db".to_owned(), "yes".to_owned())].into();
     site.node("theirs").machine = None;
     let plan = site.plan();
     assert!(matches!(plan.actions.as_slice(), [Action::Label { node, .. }] if node == "a"), "{:?}", plan.actions);
@@ -134,7 +135,7 @@ fn two_machines_of_one_name_become_two_nodes() {
     site.machine("w", Status::Allocated, "work");
     site.observed.machines[1].id = ferrogate_model::SystemId("id1".into());
     site.machine("w", Status::Allocated, "work");
-    site.desired.spec.workers[0].count = 2;
+    site.desired.configuration.spec.workers[0].count = 2;
     let plan = site.plan();
     let mut nodes: Vec<String> = plan
         .actions
@@ -151,7 +152,7 @@ fn two_machines_of_one_name_become_two_nodes() {
 #[test]
 fn further_servers_wait_for_the_address_and_join_one_at_a_time() {
     let mut site = Site::new(0);
-    site.desired.spec.control_plane.count = 3;
+    site.desired.configuration.spec.control_plane.count = 3;
     for name in ["a", "b", "c"] {
         site.machine(name, Status::Allocated, "control-plane");
         site.of(name).subnet = Some("10.0.0.0/24".parse().unwrap());

@@ -20,7 +20,7 @@ fn by_name(world: &World) -> BTreeMap<String, String> {
 }
 
 async fn chosen(world: &World) -> BTreeMap<String, String> {
-    let (spec, release) = (&world.desired.spec, &world.desired.release);
+    let (spec, release) = (&world.desired.configuration.spec, &world.desired.configuration.release);
     let found = preflight::cluster(preflight::Placement { maas: &world.client, spec, release, cluster: None }).await;
     assert!(preflight::all_hold(&found.checks), "{:#?}", found.checks);
     found.machines.into_iter().map(|one| (one.record.hostname, one.pool.unwrap().to_string())).collect()

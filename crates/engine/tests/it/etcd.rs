@@ -24,7 +24,7 @@ fn names(machines: &[MachineSnapshot]) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn servers_that_are_too_many_leave_etcd_one_after_the_other() {
     let (mut world, engine, mut memory) = three().await;
-    world.desired.spec.control_plane.count = 1;
+    world.desired.configuration.spec.control_plane.count = 1;
     let mut told = Vec::new();
     for pass in world.converge(&engine, &mut memory).await {
         told.extend(pass.events.into_iter().filter(|event| event.reason == "EtcdMemberRemoved"));
@@ -55,7 +55,7 @@ async fn a_server_that_somebody_else_released_is_taken_out_before_its_place_is_f
 #[tokio::test(start_paused = true)]
 async fn whoever_dies_at_any_point_of_the_removal_goes_on_where_it_stopped() {
     let (mut world, _, _) = three().await;
-    world.desired.spec.control_plane.count = 1;
+    world.desired.configuration.spec.control_plane.count = 1;
     // A new engine without memory for every pass, each cut short at another point.
     for millis in (0..400_u64).cycle().step_by(7).take(600) {
         let (engine, mut memory) = (world.engine(), Memory::default());
@@ -81,7 +81,7 @@ async fn a_server_that_is_still_joining_stays_while_the_only_other_member_is_sil
     for machine in world.maas.machines().iter().filter(|machine| machine.hostname != first.hostname) {
         world.kubernetes.never_joins(&machine.hostname);
     }
-    world.desired.spec.control_plane.count = 3;
+    world.desired.configuration.spec.control_plane.count = 3;
     let mut joining = None;
     while joining.is_none() {
         world.engine().pass(&world.desired, &mut memory).await;

@@ -200,7 +200,7 @@ async fn machines_of_an_engine_that_died_are_adopted_by_the_pool_they_fit() {
     // What a crash between the allocate call and the notes leaves behind, one more than is needed.
     for pool in ["workers", "workers", "default"] {
         let wanted = ferrogate_maas::Allocate {
-            agent_name: Some(mark::agent_name(&world.desired.cluster)),
+            agent_name: Some(mark::agent_name(&world.desired.configuration.cluster)),
             pool: Some(pool.into()),
             ..ferrogate_maas::Allocate::default()
         };
@@ -272,7 +272,8 @@ async fn a_machine_that_changed_hands_since_the_engine_looked_is_not_released() 
 #[tokio::test(start_paused = true)]
 async fn a_machine_noted_as_another_clusters_is_not_given_back_whatever_the_list_says() {
     let mut world = World::new(spec(0)).await;
-    let listed = Allocate { agent_name: Some(mark::agent_name(&world.desired.cluster)), ..Allocate::default() };
+    let listed =
+        Allocate { agent_name: Some(mark::agent_name(&world.desired.configuration.cluster)), ..Allocate::default() };
     let machine = world.client.allocate(&listed).await.unwrap();
     world.client.set_owner_data(&machine.system_id, [(mark::CLUSTER, "cls_another")]).await.unwrap();
     world.desired.absent = true;

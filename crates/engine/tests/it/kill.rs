@@ -84,8 +84,8 @@ async fn one_run(phase: Phase, speed: Speed, kill: Kill, keep_memory: bool) -> b
     }
     match phase {
         Phase::Create | Phase::Abandon => {}
-        Phase::Grow => world.desired.spec.workers[0].count = 2,
-        Phase::Shrink => world.desired.spec.workers[0].count = 1,
+        Phase::Grow => world.desired.configuration.spec.workers[0].count = 2,
+        Phase::Shrink => world.desired.configuration.spec.workers[0].count = 1,
         Phase::Delete => world.desired.absent = true,
     }
     world.watcher.arm(Some(kill));

@@ -34,7 +34,7 @@ async fn told(site: &Site, memory: &mut Memory) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn servers_that_are_too_many_are_taken_out_of_etcd_by_a_pod_on_one_that_stays() {
     let (mut site, mut memory, _) = three().await;
-    site.desired.spec.control_plane.count = 1;
+    site.desired.configuration.spec.control_plane.count = 1;
     let told = told(&site, &mut memory).await;
     let removed = told.iter().filter(|line| line.starts_with("EtcdMemberRemoved")).count();
     assert_eq!(removed, 2, "{told:#?}");

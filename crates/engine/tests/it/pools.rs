@@ -32,12 +32,12 @@ async fn swap(count: usize, free: usize) -> usize {
     }
     world.watcher.forgive();
     world.maas.set_gate(Some(world.watcher.clone()));
-    world.desired.spec = serde_json::from_value::<ClusterSpec>(workers("fresh", count)).unwrap();
+    world.desired.configuration.spec = serde_json::from_value::<ClusterSpec>(workers("fresh", count)).unwrap();
     let place = preflight::Placement {
         maas: &world.client,
-        spec: &world.desired.spec,
-        release: &world.desired.release,
-        cluster: Some(world.desired.cluster),
+        spec: &world.desired.configuration.spec,
+        release: &world.desired.configuration.release,
+        cluster: Some(world.desired.configuration.cluster),
     };
     let found = preflight::cluster(place).await;
     let machines = found.checks.iter().find(|check| check.id == "machines").unwrap();

@@ -200,9 +200,9 @@ async fn machines_that_are_held_already_are_not_asked_for_again() {
     let release = Release::example();
     let place = Placement {
         maas: &world.client,
-        spec: &world.desired.spec,
+        spec: &world.desired.configuration.spec,
         release: &release,
-        cluster: Some(world.desired.cluster),
+        cluster: Some(world.desired.configuration.cluster),
     };
     let checks = preflight::cluster(place).await.checks;
     assert!(preflight::all_hold(&checks), "{checks:#?}");
@@ -273,7 +273,7 @@ async fn on_a_tight_site_whoever_was_killed_in_any_allocate_call_goes_on_with_th
     for (wanted, calls) in [(spec(1), 4), (overlapping(), 6)] {
         for (at, after) in (1..=calls).flat_map(|at| [(at, false), (at, true)]) {
             let world = World::new(wanted.clone()).await;
-            only_free(&world, &world.desired.spec).await;
+            only_free(&world, &world.desired.configuration.spec).await;
             world.watcher.arm(Some(crate::world::Kill { at, after, changes_only: true }));
             let mut memory = ferrogate_engine::Memory::default();
             let engine = world.engine();
@@ -287,9 +287,9 @@ async fn on_a_tight_site_whoever_was_killed_in_any_allocate_call_goes_on_with_th
             let release = Release::example();
             let place = Placement {
                 maas: &world.client,
-                spec: &world.desired.spec,
+                spec: &world.desired.configuration.spec,
                 release: &release,
-                cluster: Some(world.desired.cluster),
+                cluster: Some(world.desired.configuration.cluster),
             };
             let found = preflight::cluster(place).await;
             assert!(preflight::all_hold(&found.checks), "{at} {after}: {taken:?} {:#?}", found.checks);

@@ -157,7 +157,7 @@ async fn happen(world: &mut World, happening: Happening) {
                 give_back(&world.operator, &machine).await;
             }
         }
-        Happening::Workers(count) => world.desired.spec.workers[0].count = count,
+        Happening::Workers(count) => world.desired.configuration.spec.workers[0].count = count,
         Happening::Absent(absent) => world.desired.absent = absent,
         Happening::Restart { .. } => {}
         Happening::Time(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,

@@ -44,7 +44,7 @@ async fn a_node_is_drained_before_its_machine_is_given_back() {
     let mut memory = Memory::default();
     world.converge(&engine, &mut memory).await;
     let before = world.ours();
-    world.desired.spec.workers[0].count = 1;
+    world.desired.configuration.spec.workers[0].count = 1;
     world.converge(&engine, &mut memory).await;
     world.assert_complete();
     let after = world.ours();
@@ -61,7 +61,7 @@ async fn a_pod_that_may_not_leave_holds_its_node_only_until_the_deadline() {
     for machine in world.ours() {
         world.kubernetes.make_stubborn(&machine.hostname);
     }
-    world.desired.spec.workers[0].count = 1;
+    world.desired.configuration.spec.workers[0].count = 1;
     let begin = tokio::time::Instant::now();
     let passes = world.converge(&engine, &mut memory).await;
     world.assert_complete();
@@ -82,10 +82,10 @@ async fn a_cluster_that_shrinks_and_grows_again_uncordons_its_node() {
     let mut memory = Memory::default();
     world.converge(&engine, &mut memory).await;
     let before = world.ours();
-    world.desired.spec.workers[0].count = 1;
+    world.desired.configuration.spec.workers[0].count = 1;
     engine.pass(&world.desired, &mut memory).await;
     assert!(world.kubernetes.nodes().values().any(|node| node["spec"]["unschedulable"] == true));
-    world.desired.spec.workers[0].count = 2;
+    world.desired.configuration.spec.workers[0].count = 2;
     world.converge(&engine, &mut memory).await;
     world.assert_complete();
     assert_eq!(crate::world::ids(&world.ours()), crate::world::ids(&before));
@@ -123,7 +123,7 @@ async fn too_few_machines_block_with_the_pool_named_and_go_on_by_themselves_late
     let Outcome::Blocked { cause, hint } = &last.outcome else { panic!("{:?}", last.outcome) };
     assert!(cause.contains("pool `work`") && cause.contains("resource pool workers"), "{cause}");
     assert!(hint.is_some());
-    world.desired.spec.workers[0].count = 2;
+    world.desired.configuration.spec.workers[0].count = 2;
     world.converge(&engine, &mut memory).await;
     world.assert_complete();
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use ferrogate_engine::{Desired, Engine, Enrolment, EnrolmentError, Memory, Outcome, Pass};
 use ferrogate_firstboot::Kubeadm;
 use ferrogate_join::{
-    ClusterKind, ClusterMaterials, GatewayPayload,
+    ClusterKind, ClusterMaterials, GatewayPayload, NodeConfiguration,
     gateway_config::{GATEWAY_CONFIG_PATH, GatewayConfig},
 };
 use ferrogate_lab::{Container, Lab, LabOptions, Programs};
@@ -158,19 +158,21 @@ impl Site {
             "10.20.0.2",
         );
         let desired = Desired {
-            cluster: ClusterId::new(),
-            name: "site".parse().unwrap(),
-            kind,
-            spec,
-            release,
-            materials: ClusterMaterials::generate("site", ferrogate_model::Clock::now(&*clock)).unwrap(),
-            artifacts_url: format!("https://{PLANE}/artifacts/").parse().unwrap(),
-            plane_ca_pem: Some(plane.ca_pem),
-            proxy: ProxySettings { https: Some(proxy.clone()), http: Some(proxy), no_proxy },
-            gateway: (kind == ClusterKind::Gateway).then(|| GatewayPayload {
-                plane_url: format!("https://{PLANE}").parse().unwrap(),
-                allow: vec![AllowRule { host: "10.20.0.0/24".into(), ports: vec![6443, 5240] }],
-            }),
+            configuration: NodeConfiguration {
+                cluster: ClusterId::new(),
+                name: "site".parse().unwrap(),
+                kind,
+                spec,
+                release,
+                materials: ClusterMaterials::generate("site", ferrogate_model::Clock::now(&*clock)).unwrap(),
+                artifacts_url: format!("https://{PLANE}/artifacts/").parse().unwrap(),
+                plane_ca_pem: Some(plane.ca_pem),
+                proxy: ProxySettings { https: Some(proxy.clone()), http: Some(proxy), no_proxy },
+                gateway: (kind == ClusterKind::Gateway).then(|| GatewayPayload {
+                    plane_url: format!("https://{PLANE}").parse().unwrap(),
+                    allow: vec![AllowRule { host: "10.20.0.0/24".into(), ports: vec![6443, 5240] }],
+                }),
+            },
             absent: false,
         };
         Self { lab, engine, desired, recorder }
@@ -213,11 +215,12 @@ async fn machines_that_obey_the_user_data_form_the_cluster() {
         connector: site.lab.connector(),
         // The first member is dead; the next one is asked then.
         members: [IpAddr::from([10, 20, 0, 99])].into_iter().chain(pass.api_members).collect(),
-        server_ca_pem: site.desired.materials.server_ca.certificate_pem.clone(),
+        server_ca_pem: site.desired.configuration.materials.server_ca.certificate_pem.clone(),
         identity: site
             .desired
+            .configuration
             .materials
-            .admin_identity(site.desired.materials.created, Duration::from_secs(7200))
+            .admin_identity(site.desired.configuration.materials.created, Duration::from_secs(7200))
             .unwrap(),
         deadline: Duration::from_secs(5),
     })
@@ -227,12 +230,12 @@ async fn machines_that_obey_the_user_data_form_the_cluster() {
     assert_eq!((nodes.len(), front.count()), (3, 2));
     let versions = nodes.iter().map(|node| node.status.node_info.kubelet_version.as_str());
     assert!(
-        versions.clone().all(|version| version == site.desired.release.kubernetes),
+        versions.clone().all(|version| version == site.desired.configuration.release.kubernetes),
         "{:?}",
         versions.collect::<Vec<_>>()
     );
     assert_eq!(client.node("nobody").await.unwrap(), None);
-    site.desired.spec.workers[0].count = 1;
+    site.desired.configuration.spec.workers[0].count = 1;
     site.converge(&mut memory).await;
     assert_eq!(client.nodes().await.unwrap().len(), 2);
     site.desired.absent = true;

@@ -60,7 +60,10 @@ async fn a_deletion_whose_list_shows_everybodys_machines_gives_nothing_back_and_
     assert_eq!(world.maas.machines(), before, "nothing is given back, not even what is ours");
     let Some(Outcome::Blocked { cause, hint }) = outcomes.last() else { panic!("{outcomes:?}") };
     let theirs = before.iter().find(|machine| machine.agent_name == "juju-7").unwrap();
-    assert!(cause.contains(&mark::agent_name(&world.desired.cluster)) && cause.contains(&theirs.hostname), "{cause}");
+    assert!(
+        cause.contains(&mark::agent_name(&world.desired.configuration.cluster)) && cause.contains(&theirs.hostname),
+        "{cause}"
+    );
     assert!(hint.as_deref().unwrap().contains("proxy"), "{hint:?}");
     world.maas.faults().clear();
     world.converge(&world.engine(), &mut memory).await;
@@ -73,7 +76,7 @@ async fn a_machine_without_a_note_is_ours_only_where_the_filter_was_seen_to_work
     let world = World::new(spec(1)).await;
     // Nobody has anything but our own user, and it has one machine by hand: the answer to a list without its filter could
     // be the answer to ours.
-    let cluster = world.desired.cluster;
+    let cluster = world.desired.configuration.cluster;
     let by_hand = world.client.allocate(&Allocate::default()).await.unwrap();
     let only = MachineFilter { ids: vec![by_hand.system_id.clone()], ..MachineFilter::default() };
     let listed = world.client.machines(&only).await.unwrap().remove(0);

@@ -15,11 +15,12 @@ async fn answers(site: &Site, address: IpAddr, within: Duration) -> bool {
     let client = Client::new(kube::Options {
         connector: site.lab.connector(),
         members: vec![address],
-        server_ca_pem: site.desired.materials.server_ca.certificate_pem.clone(),
+        server_ca_pem: site.desired.configuration.materials.server_ca.certificate_pem.clone(),
         identity: site
             .desired
+            .configuration
             .materials
-            .admin_identity(site.desired.materials.created, Duration::from_secs(72_000))
+            .admin_identity(site.desired.configuration.materials.created, Duration::from_secs(72_000))
             .unwrap(),
         deadline: Duration::from_secs(5),
     })
@@ -59,7 +60,7 @@ async fn one_server_that_becomes_three_gets_an_address_under_the_name_it_always_
     let mut site = Site::start(ClusterKind::Tenant, spec(0)).await;
     let mut memory = Memory::default();
     site.converge(&mut memory).await;
-    site.desired.spec.control_plane.count = 3;
+    site.desired.configuration.spec.control_plane.count = 3;
     let pass = site.converge(&mut memory).await;
     let address = address_of(&site, &pass.api_endpoint.unwrap());
     assert!(answers(&site, address, Duration::from_secs(120)).await);

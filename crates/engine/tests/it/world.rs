@@ -4,7 +4,7 @@ use crate::kubernetes::Kubernetes;
 use async_trait::async_trait;
 use ferrogate_engine::{Desired, Engine, Memory, NoEnrolment, Outcome, Pass, mark};
 use ferrogate_firstboot::Kubeadm;
-use ferrogate_join::{ClusterKind, ClusterMaterials};
+use ferrogate_join::{ClusterKind, ClusterMaterials, NodeConfiguration};
 use ferrogate_lab::{
     Seed,
     maas::{Call, Gate, Maas, MachineSnapshot, Options, Verdict},
@@ -72,7 +72,7 @@ impl World {
             operator.allocate(&theirs).await.unwrap();
         }
         let desired = desired(spec);
-        let watcher = Arc::new(Watcher::new(maas.clone(), &desired.cluster));
+        let watcher = Arc::new(Watcher::new(maas.clone(), &desired.configuration.cluster));
         maas.set_gate(Some(watcher.clone()));
         Self { kubernetes: Kubernetes::new(maas.clone()), maas, client, operator, clock, desired, watcher }
     }
@@ -110,7 +110,7 @@ impl World {
 
     /// The machines that bear the cluster's mark.
     pub(crate) fn ours(&self) -> Vec<MachineSnapshot> {
-        let mark = mark::agent_name(&self.desired.cluster);
+        let mark = mark::agent_name(&self.desired.configuration.cluster);
         self.maas.machines().into_iter().filter(|machine| machine.agent_name == mark).collect()
     }
 
@@ -121,7 +121,7 @@ impl World {
         let nodes = self.kubernetes.nodes();
         for machine in &ours {
             assert_eq!(machine.status, "Deployed", "{machine:?}");
-            assert_eq!(machine.owner_data[mark::CLUSTER], self.desired.cluster.to_string());
+            assert_eq!(machine.owner_data[mark::CLUSTER], self.desired.configuration.cluster.to_string());
             assert!(machine.owner_data.contains_key(mark::JOINED), "{machine:?}");
             *per_pool.entry(machine.owner_data[mark::POOL].clone()).or_default() += 1;
             let node = &nodes[&machine.owner_data[mark::NODE]];
@@ -130,8 +130,14 @@ impl World {
             assert!(node["spec"].get("unschedulable").is_none(), "{node}");
         }
         assert_eq!(nodes.len(), ours.len(), "every node is one of our machines");
-        let wanted: BTreeMap<String, u32> =
-            self.desired.spec.pools().filter(|pool| pool.count > 0).map(|p| (p.name.to_string(), p.count)).collect();
+        let wanted: BTreeMap<String, u32> = self
+            .desired
+            .configuration
+            .spec
+            .pools()
+            .filter(|pool| pool.count > 0)
+            .map(|p| (p.name.to_string(), p.count))
+            .collect();
         assert_eq!(per_pool, wanted);
         self.watcher.assert_innocent();
     }
@@ -190,16 +196,18 @@ pub(crate) fn overlapping() -> serde_json::Value {
 pub(crate) fn desired(spec: serde_json::Value) -> Desired {
     let spec: ClusterSpec = serde_json::from_value(spec).unwrap();
     Desired {
-        cluster: ClusterId::new(),
-        name: "prod".parse().unwrap(),
-        kind: ClusterKind::Tenant,
-        spec,
-        release: Release::example(),
-        materials: MATERIALS.clone(),
-        artifacts_url: "https://plane.demo.internal/artifacts/".parse().unwrap(),
-        plane_ca_pem: None,
-        proxy: ProxySettings::default(),
-        gateway: None,
+        configuration: NodeConfiguration {
+            cluster: ClusterId::new(),
+            name: "prod".parse().unwrap(),
+            kind: ClusterKind::Tenant,
+            spec,
+            release: Release::example(),
+            materials: MATERIALS.clone(),
+            artifacts_url: "https://plane.demo.internal/artifacts/".parse().unwrap(),
+            plane_ca_pem: None,
+            proxy: ProxySettings::default(),
+            gateway: None,
+        },
         absent: false,
     }
 }

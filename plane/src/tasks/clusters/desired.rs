@@ -2,7 +2,7 @@
 
 use crate::tasks::{Ground, TaskError, ground};
 use ferrogate_engine::Desired;
-use ferrogate_join::{ClusterKind, ClusterMaterials};
+use ferrogate_join::{ClusterKind, ClusterMaterials, NodeConfiguration};
 use ferrogate_maas::Endpoint;
 use ferrogate_store::{
     accounts::Account,
@@ -37,16 +37,18 @@ pub(super) fn of(
     let maas = Endpoint::parse(&account.endpoint).map(|(endpoint, _)| endpoint.host()).unwrap_or_default();
     proxy.no_proxy = proxy.no_proxy.completed(cluster.spec.pod_cidr, cluster.spec.service_cidr, &[], &maas);
     Ok(Desired {
-        cluster: cluster.id,
-        name: cluster.name.clone(),
-        kind: ClusterKind::Tenant,
-        spec: cluster.spec.clone(),
-        release: cluster.release.clone(),
-        materials,
-        artifacts_url: ground.artifacts_url.clone(),
-        plane_ca_pem: ground.plane_ca_pem.clone(),
-        proxy,
-        gateway: None,
+        configuration: NodeConfiguration {
+            cluster: cluster.id,
+            name: cluster.name.clone(),
+            kind: ClusterKind::Tenant,
+            spec: cluster.spec.clone(),
+            release: cluster.release.clone(),
+            materials,
+            artifacts_url: ground.artifacts_url.clone(),
+            plane_ca_pem: ground.plane_ca_pem.clone(),
+            proxy,
+            gateway: None,
+        },
         absent: cluster.absent,
     })
 }

@@ -239,13 +239,14 @@ async fn materials_are_made_once_and_every_node_learns_the_sites_proxy() {
     run(&stage, id).await;
     run(&stage, id).await;
     let desired = script.desired.lock().unwrap();
-    assert_eq!(desired[0].materials.server_ca.certificate_pem, desired[1].materials.server_ca.certificate_pem);
-    let proxy = &desired[0].proxy;
+    let (first, second) = (&desired[0].configuration, &desired[1].configuration);
+    assert_eq!(first.materials.server_ca.certificate_pem, second.materials.server_ca.certificate_pem);
+    let proxy = &first.proxy;
     assert_eq!(proxy.https.as_ref().unwrap().host(), "10.20.0.3");
     for direct in ["10.20.0.2", "192.168.3.4", "10.43.0.1", "kubernetes.default.svc"] {
         assert!(proxy.no_proxy.matches(direct), "{direct}");
     }
-    assert_eq!(desired[0].artifacts_url.as_str(), "https://plane.example.com/artifacts/");
+    assert_eq!(first.artifacts_url.as_str(), "https://plane.example.com/artifacts/");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use serde_json::json;
 fn workers(site: &mut Site, pools: &[(&str, usize)]) {
     let pools: Vec<_> =
         pools.iter().map(|(name, count)| json!({"name": name, "count": count, "resource_pool": "default"})).collect();
-    site.desired.spec.workers = serde_json::from_value(json!(pools)).unwrap();
+    site.desired.configuration.spec.workers = serde_json::from_value(json!(pools)).unwrap();
 }
 
 fn two_old_and_two_new_wanted() -> Site {
@@ -71,7 +71,7 @@ fn where_no_machine_is_free_they_change_one_at_a_time_and_only_after_a_while() {
 #[test]
 fn a_machine_that_would_not_fit_the_new_pool_is_not_given_up_for_it() {
     let mut site = two_old_and_two_new_wanted();
-    site.desired.spec.workers[0].min_cpu = Some(64);
+    site.desired.configuration.spec.workers[0].min_cpu = Some(64);
     let mut memory = Memory::default();
     memory.note_none_free(&["new".parse().unwrap()], at(0));
     assert_eq!(cordoned(&site.plan_after(&memory, 3600).actions), [] as [&str; 0]);

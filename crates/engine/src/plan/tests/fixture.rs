@@ -8,7 +8,7 @@ use crate::{
     memory::Memory,
     observed::{Api, Endpoint, Machine, Observed, SeenNode, Status},
 };
-use ferrogate_join::{ClusterKind, ClusterMaterials, Role};
+use ferrogate_join::{ClusterKind, ClusterMaterials, NodeConfiguration, Role};
 use ferrogate_model::{ClusterId, SystemId, Timestamp, proxy::ProxySettings, release::Release};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -34,16 +34,18 @@ impl Site {
             "workers": [{"name": "work", "count": workers, "resource_pool": "default"}],
         });
         let desired = Desired {
-            cluster: ClusterId::new(),
-            name: "prod".parse().unwrap(),
-            kind: ClusterKind::Tenant,
-            spec: serde_json::from_value(spec).unwrap(),
-            release: Release::example(),
-            materials: MATERIALS.clone(),
-            artifacts_url: "https://plane/artifacts/".parse().unwrap(),
-            plane_ca_pem: None,
-            proxy: ProxySettings::default(),
-            gateway: None,
+            configuration: NodeConfiguration {
+                cluster: ClusterId::new(),
+                name: "prod".parse().unwrap(),
+                kind: ClusterKind::Tenant,
+                spec: serde_json::from_value(spec).unwrap(),
+                release: Release::example(),
+                materials: MATERIALS.clone(),
+                artifacts_url: "https://plane/artifacts/".parse().unwrap(),
+                plane_ca_pem: None,
+                proxy: ProxySettings::default(),
+                gateway: None,
+            },
             absent: false,
         };
         let observed = Observed {

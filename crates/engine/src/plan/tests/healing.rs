@@ -159,7 +159,7 @@ fn an_installed_machine_without_notes_is_the_server_where_there_is_none_and_nobo
 #[test]
 fn a_machine_that_was_taken_and_not_noted_goes_to_the_pool_it_fits() {
     let mut site = Site::new(1);
-    site.desired.spec.workers[0].min_cpu = Some(16);
+    site.desired.configuration.spec.workers[0].min_cpu = Some(16);
     for name in ["a", "b", "c"] {
         site.machine(name, Status::Allocated, "");
     }
@@ -178,7 +178,7 @@ fn a_machine_that_was_taken_and_not_noted_goes_to_the_pool_it_fits() {
 #[test]
 fn a_machine_that_was_taken_and_not_noted_leaves_a_pool_to_what_is_free_where_only_it_fits_the_other() {
     let mut site = Site::new(1);
-    site.desired.spec.workers[0].tags = vec!["ssd".into()];
+    site.desired.configuration.spec.workers[0].tags = vec!["ssd".into()];
     site.machine("a", Status::Allocated, "");
     site.of("a").tags = vec!["ssd".into()];
     let noted = |site: &Site| {

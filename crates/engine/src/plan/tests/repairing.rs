@@ -11,7 +11,7 @@ use ferrogate_model::SystemId;
 /// A control plane of this many and workers of that many, all healthy: servers a, b, c …, workers p, q, r …
 fn healthy(servers: u32, workers: u32) -> Site {
     let mut site = Site::new(workers);
-    site.desired.spec.control_plane.count = servers;
+    site.desired.configuration.spec.control_plane.count = servers;
     site.observed.endpoint.addresses = vec!["10.0.0.99".parse().unwrap()];
     for (first, count, pool) in [(b'a', servers, "control-plane"), (b'p', workers, "work")] {
         for number in 0..count {
@@ -127,7 +127,7 @@ fn time_in_which_nobody_looked_does_not_count() {
     // The same for a machine that could not download while the plane was away.
     let mut site = healthy(1, 1);
     site.machine("q", crate::observed::Status::Deployed, "work");
-    site.desired.spec.workers[0].count = 2;
+    site.desired.configuration.spec.workers[0].count = 2;
     let (memory, _) = site.watched(&Memory::default(), 0, 600);
     assert_eq!(site.released(&site.plan_after(&memory, 600 + 3600)), []);
     assert_eq!(memory.looked, Some(at(600)));
@@ -145,7 +145,7 @@ fn one_machine_at_a_time_and_none_while_another_comes() {
     assert_eq!(switched(&actions), [("idq", false)]);
     let mut site = healthy(1, 2);
     silence(&mut site, &["p"]);
-    site.desired.spec.workers[0].count = 3;
+    site.desired.configuration.spec.workers[0].count = 3;
     site.machine("r", crate::observed::Status::Deploying, "work");
     let (_, actions) = site.watched(&Memory::default(), 0, 600);
     assert_eq!(switched(&actions), []);

@@ -19,7 +19,7 @@ fn the_machine_that_costs_least_leaves_first() {
     let plan = site.plan();
     assert_eq!(site.released(&plan).iter().map(|r| r.0.as_str()).collect::<Vec<_>>(), ["e"]);
     site.observed.machines.retain(|machine| machine.hostname != "e");
-    site.desired.spec.workers[0].count = 2;
+    site.desired.configuration.spec.workers[0].count = 2;
     site.node("c").not_ready = Some("dead".into());
     assert_eq!(site.plan().actions, [Action::Cordon { node: "c".into() }]);
 }
