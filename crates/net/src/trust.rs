@@ -2,7 +2,6 @@
 
 mod fingerprint;
 mod pin;
-mod proxy_apart;
 
 pub use fingerprint::{BadFingerprint, Fingerprint};
 
@@ -138,10 +137,11 @@ impl Trust {
         alpn: &[&[u8]],
     ) -> Result<Arc<ClientConfig>, TrustError> {
         let Ok(proxy_name) = ServerName::try_from(proxy.to_owned()) else { return self.client_config(alpn) };
-        if self.fingerprint.is_none() || proxy.eq_ignore_ascii_case(server) {
+        let Some(fingerprint) = self.fingerprint.filter(|_| !proxy.eq_ignore_ascii_case(server)) else {
             return self.client_config(alpn);
-        }
-        let verifier = proxy_apart::ProxyApart::new(proxy_name, self.authorities().verifier()?, self.verifier()?);
+        };
+        let verifier =
+            pin::PinVerifier::new(fingerprint, provider()).with_proxy(proxy_name, self.authorities().verifier()?);
         self.config_for(Arc::new(verifier), alpn)
     }
 

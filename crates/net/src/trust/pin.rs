@@ -18,6 +18,8 @@ use std::sync::Arc;
 pub(super) struct PinVerifier {
     pin: Fingerprint,
     provider: Arc<CryptoProvider>,
+    /// A forward proxy on the way and who is asked about it: the pin is meant for the server alone.
+    proxy: Option<(ServerName<'static>, Arc<dyn ServerCertVerifier>)>,
 }
 
 /// The server presented other certificates than the pinned one.
@@ -30,7 +32,12 @@ struct Mismatch {
 
 impl PinVerifier {
     pub(super) const fn new(pin: Fingerprint, provider: Arc<CryptoProvider>) -> Self {
-        Self { pin, provider }
+        Self { pin, provider, proxy: None }
+    }
+
+    /// The same, but another verifier is asked about the proxy of this name.
+    pub(super) fn with_proxy(self, name: ServerName<'static>, verifier: Arc<dyn ServerCertVerifier>) -> Self {
+        Self { proxy: Some((name, verifier)), ..self }
     }
 }
 
@@ -43,6 +50,9 @@ impl ServerCertVerifier for PinVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if let Some((_, verifier)) = self.proxy.as_ref().filter(|(proxy, _)| proxy == server_name) {
+            return verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        }
         let presented = Fingerprint::of(end_entity);
         if presented == self.pin {
             return Ok(ServerCertVerified::assertion());

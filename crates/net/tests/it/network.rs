@@ -27,6 +27,7 @@ async fn listening_everywhere_hears_every_address() {
     let (mut far, _) = listener.accept().await.unwrap();
     say(&mut near, "x").await;
     hear(&mut far, "x").await;
+    assert_eq!(refused(&network, "10.9.8.7:81", SECOND).await.failure, ConnectFailure::Refused, "of this port alone");
 }
 
 #[tokio::test(start_paused = true)]
