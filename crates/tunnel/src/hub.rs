@@ -180,8 +180,7 @@ impl Hub {
         }
         let spread = self.inner.options.drain_spread;
         self.inner.command(
-            |gateway, node| match scope {
-                DrainScope::Node(wanted) => wanted == node,
+            |gateway, _| match scope {
                 DrainScope::Gateway(wanted) => wanted == gateway,
                 DrainScope::All => true,
             },

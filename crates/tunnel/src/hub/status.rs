@@ -144,9 +144,7 @@ pub enum HubEvent {
 /// What to drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DrainScope {
-    /// One node: it makes new carriers, then leaves the old ones.
-    Node(NodeId),
-    /// Every node of a gateway.
+    /// Every node of a gateway: each makes new carriers, then leaves the old ones.
     Gateway(GatewayId),
     /// Every node, and no new ones are taken: before the plane stops.
     All,
