@@ -22,6 +22,10 @@ use url::Url;
 
 /// The plane's name: nothing but the site's proxy resolves it, so whatever reaches the plane went through the proxy.
 pub(crate) const PLANE_NAME: &str = "plane.demo.internal";
+/// The gateway's name.
+pub(super) const GATEWAY: &str = "maas-pcg-1";
+/// The cluster's name.
+pub(super) const CLUSTER: &str = "web";
 const PLANE_PORT: u16 = 8443;
 /// Real minutes of MAAS take about a hundredth.
 const SPEED: Speed = Speed::Seconds(0.01);

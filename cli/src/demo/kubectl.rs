@@ -1,7 +1,6 @@
 //! The cluster's nodes, listed through the plane: by the real `kubectl` where it is installed, else by our own client.
 
-use super::environment::{Environment, PLANE_NAME};
-use super::steps::CLUSTER;
+use super::environment::{CLUSTER, Environment, PLANE_NAME};
 use crate::exit::{Failure, Result};
 use ferrogate_api::KubeconfigCreate;
 use ferrogate_net::{Direct, HttpClient, Limits, Trust};

@@ -1,6 +1,6 @@
 //! What happens in the demo, in order. Everything goes the ways that users have: the API and the installer.
 
-use super::environment::Environment;
+use super::environment::{CLUSTER, Environment, GATEWAY};
 use super::outcome::Report;
 use super::{Controls, kubectl};
 use crate::exit::{Exit, Failure, Result};
@@ -20,8 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub(super) const GATEWAY: &str = "maas-pcg-1";
-pub(super) const CLUSTER: &str = "web";
 /// Nothing of the demo takes nearly as long; what does not come by then has failed.
 const PHASE_DEADLINE: Duration = Duration::from_secs(180);
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
