@@ -5,6 +5,8 @@ use std::{
     fmt,
     io::Write,
     path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -81,6 +83,23 @@ pub fn find_program(name: &str, given: Option<&Path>) -> Result<PathBuf> {
     }
     let next = format!("build it with `cargo build --package {name}`, or name it with --{name}");
     Err(Failure::new(format!("there is no program {}", path.display()), Some(&next)))
+}
+
+/// Runs a program's work on a runtime made for it and says on standard error what went wrong.
+pub fn run_program(runtime: &mut tokio::runtime::Builder, work: impl Future<Output = Result<ExitCode>>) -> ExitCode {
+    let runtime = match runtime.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            note(&format!("error: could not start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(Box::pin(work));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    result.unwrap_or_else(|failure| {
+        note(&format!("error: {failure}"));
+        ExitCode::FAILURE
+    })
 }
 
 /// Until the person, the service manager or a lost terminal says so.

@@ -5,7 +5,7 @@ mod client;
 
 pub use client::{Client, ControlError};
 
-use ferrogate_model::{Fault, SystemId};
+use ferrogate_model::Fault;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
@@ -283,12 +283,6 @@ impl Status {
     #[must_use]
     pub fn machine(&self, name: &str) -> Option<&MachineStatus> {
         self.machines.iter().find(|machine| machine.hostname == name || machine.system_id == name)
-    }
-
-    /// A machine by MAAS's id.
-    #[must_use]
-    pub fn by_id(&self, id: &SystemId) -> Option<&MachineStatus> {
-        self.machines.iter().find(|machine| machine.system_id == id.0)
     }
 }
 

@@ -10,16 +10,20 @@ mod launcher;
 mod leftovers;
 mod power;
 mod probe;
+mod process_group;
 mod rack;
+mod running;
 mod screen;
 mod settings;
+mod slot;
 pub(crate) mod sparse;
 
 pub use error::HardwareError;
 pub(crate) use image::Patch;
 pub(crate) use probe::INIT;
 pub(crate) use rack::{NAME_ROOM, absolute, check_path, word};
-pub use rack::{Rack, RackOptions, RunningMachine};
+pub use rack::{Rack, RackOptions};
+pub use running::RunningMachine;
 #[cfg(test)]
 pub(crate) use settings::example;
 

@@ -135,11 +135,6 @@ impl Proxy {
         self.0.state().fault = fault;
     }
 
-    /// Teaches it a name.
-    pub fn add_host(&self, name: impl Into<String>, address: IpAddr) {
-        self.0.state().hosts.insert(name.into().to_lowercase(), address);
-    }
-
     /// What went through, oldest first; the last ten thousand requests.
     #[must_use]
     pub fn log(&self) -> Vec<Access> {

@@ -3,13 +3,13 @@
 use clap::Parser;
 use ferrogate_lab::{
     artifacts::Artifacts,
-    command::{Failure, Result, data, find_program, note, told_to_end},
+    command::{Failure, Result, data, find_program, note, run_program, told_to_end},
     host::{self, Tool},
     netns,
 };
 use ferrogate_model::{Clock, SystemClock};
 use ferrogate_tests::{Options, Scenario};
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 use tokio_util::sync::CancellationToken;
 
 /// Runs the scenarios on sites of their own, and reports.
@@ -96,19 +96,7 @@ async fn interrupted(cancel: CancellationToken) {
 fn main() -> ExitCode {
     let args = Args::parse();
     // The programs of a run end with the thread that started them, so they are started on this one, which stays.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            note(&format!("error: could not start: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let result = runtime.block_on(Box::pin(run(args)));
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    result.unwrap_or_else(|failure| {
-        note(&format!("error: {failure}"));
-        ExitCode::FAILURE
-    })
+    run_program(&mut tokio::runtime::Builder::new_current_thread(), run(args))
 }
 
 #[cfg(test)]

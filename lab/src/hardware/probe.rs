@@ -5,7 +5,7 @@
 use super::{
     HardwareError,
     launcher::{Launcher, Program},
-    power::kill_group,
+    process_group::kill_group,
 };
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 use tokio::io::{AsyncRead, AsyncReadExt as _};

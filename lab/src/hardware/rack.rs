@@ -5,10 +5,11 @@ use super::{
     image::Image,
     launcher::{Launcher, Program},
     leftovers::{self, HOST_PREFIX, TAP_PREFIX},
-    power::Running,
     probe,
+    running::{Running, RunningMachine},
     screen::Screen,
     settings,
+    slot::Slot,
 };
 use crate::backend::Boot;
 use ferrogate_model::{SystemId, fault::chain};
@@ -78,21 +79,6 @@ impl RackOptions {
     }
 }
 
-/// A machine that has power, as this computer sees it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunningMachine {
-    /// Its process.
-    pub pid: u32,
-    /// The CPU of this computer that it is tied to.
-    pub host_cpu: Option<usize>,
-    /// The memory it was given, in MiB.
-    pub memory_mib: u64,
-    /// The memory it takes of this computer, in MiB; `None` where it cannot be told.
-    pub rss_mib: Option<u64>,
-    /// How long it has had power.
-    pub up: Duration,
-}
-
 /// The machines of one site. [`Rack::shutdown`] switches them off and removes their files; dropping it ends them too, and
 /// the next rack in the same folder removes what they left.
 #[derive(Debug)]
@@ -104,26 +90,6 @@ pub struct Rack {
     host_cpus: Vec<usize>,
     slots: Mutex<BTreeMap<SystemId, Slot>>,
     _lock: File,
-}
-
-/// One machine's place in the rack.
-#[derive(Clone, Debug)]
-pub(super) struct Slot {
-    pub(super) screen: Screen,
-    /// One hand at the switch at a time.
-    pub(super) switch: Arc<tokio::sync::Mutex<()>>,
-    pub(super) running: Option<Running>,
-    never_boots: bool,
-    /// The CPU of this computer for a machine that is being started.
-    starting_on: Option<usize>,
-}
-
-impl Slot {
-    /// The CPU of this computer that it takes, running or about to.
-    fn cpu(&self) -> Option<usize> {
-        let running = self.running.as_ref().filter(|running| running.is_on());
-        self.starting_on.or_else(|| running.and_then(|running| running.host_cpu))
-    }
 }
 
 impl Rack {

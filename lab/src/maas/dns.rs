@@ -56,10 +56,7 @@ pub(crate) fn collection(ctx: &mut Ctx<'_>) -> Reply {
 
 fn list(ctx: &Ctx<'_>) -> Reply {
     let (request, state) = (ctx.request, &*ctx.state);
-    let domain = match request.query("domain") {
-        Some(name) => Some(state.find_domain(name).ok_or_else(|| Answer::not_found("Domain"))?.id),
-        None => None,
-    };
+    let domain = asked_domain(state, request.query("domain"))?;
     let rrtype = request.query("rrtype");
     let accepted = |resource: &&&DnsResource| {
         domain.is_none_or(|domain| resource.domain == domain)
@@ -121,6 +118,12 @@ fn resource_json(state: &State, resource: &DnsResource) -> Value {
     })
 }
 
+/// The domain that is named, where one is.
+pub(crate) fn asked_domain(state: &State, name: Option<&str>) -> Result<Option<Id>, Answer> {
+    name.map(|name| state.find_domain(name).map(|domain| domain.id).ok_or_else(|| Answer::not_found("Domain")))
+        .transpose()
+}
+
 /// Name and domain of a form: `name` with `domain`, or `fqdn`.
 pub(crate) fn read_name(state: &State, form: &Form) -> Result<(Option<String>, Option<Id>), Answer> {
     let no_domain = || Answer::not_found("Domain");
@@ -132,11 +135,7 @@ pub(crate) fn read_name(state: &State, form: &Form) -> Result<(Option<String>, O
         let domain = state.domains.iter().find(|domain| domain.name == rest).ok_or_else(no_domain)?;
         return Ok((Some(name.to_owned()), Some(domain.id)));
     }
-    let domain = match form.filled("domain") {
-        Some(text) => Some(state.find_domain(text).ok_or_else(no_domain)?.id),
-        None => None,
-    };
-    Ok((form.filled("name").map(str::to_owned), domain))
+    Ok((form.filled("name").map(str::to_owned), asked_domain(state, form.filled("domain"))?))
 }
 
 /// Whether a text is a label that may be a name in a domain.

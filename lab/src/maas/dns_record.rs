@@ -3,7 +3,7 @@
 use super::{
     answer::{Answer, Mistakes, Reply},
     api::Ctx,
-    dns::read_name,
+    dns::{asked_domain, read_name},
     domain::read_ttl,
     state::{DnsData, DnsResource, Id, State},
 };
@@ -35,10 +35,7 @@ pub(crate) fn collection(ctx: &mut Ctx<'_>) -> Reply {
 
 fn list(ctx: &Ctx<'_>) -> Reply {
     let (request, state) = (ctx.request, &*ctx.state);
-    let domain = match request.query("domain") {
-        Some(name) => Some(state.find_domain(name).ok_or_else(|| Answer::not_found("Domain"))?.id),
-        None => None,
-    };
+    let domain = asked_domain(state, request.query("domain"))?;
     let resource = |data: &DnsData| state.dns_resources.iter().find(|resource| resource.id == data.resource);
     let mut found: Vec<&DnsData> = state
         .dns_data

@@ -10,7 +10,7 @@ mod up;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ferrogate_lab::{
     artifacts::Artifacts,
-    command::{Result, find_program, note},
+    command::{Result, find_program, run_program},
     control::{Delegation, WayOut},
     daemon::{BackendKind, Options},
 };
@@ -228,19 +228,7 @@ fn main() -> ExitCode {
     } else {
         tokio::runtime::Builder::new_current_thread()
     };
-    let runtime = match builder.enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            note(&format!("error: could not start: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let result = runtime.block_on(Box::pin(run(cli)));
-    runtime.shutdown_timeout(Duration::from_secs(2));
-    result.unwrap_or_else(|failure| {
-        note(&format!("error: {failure}"));
-        ExitCode::FAILURE
-    })
+    run_program(&mut builder, run(cli))
 }
 
 #[cfg(test)]
