@@ -10,6 +10,7 @@ pub mod doctor;
 mod metrics;
 mod node;
 
+pub use ferrogate_tunnel::Resolver;
 pub use node::{RunError, RunOptions, run};
 
 /// The gateway's version.

@@ -36,7 +36,7 @@ const CLAIM_PORT: u16 = 5239;
 pub struct LabOptions {
     /// MAAS's contents; the demo's eight machines on the site's subnet unless given.
     pub seed: Option<Seed>,
-    /// The network; the host's sockets, on a loopback subnet of its own, unless given. A site in memory has the subnet
+    /// The network; the host's sockets on a loopback subnet of its own, and nothing beyond loopback, unless given. A site in memory has the subnet
     /// 10.20.0.0/24 and no DNS server (its machines ask MAAS's zone all the same).
     pub network: Option<Network>,
     /// How long MAAS's steps take.
@@ -162,7 +162,7 @@ impl Lab {
         let in_memory = options.network.is_some();
         let (subnet, claim) =
             if in_memory { (Ipv4Net::new_assert(Ipv4Addr::new(10, 20, 0, 0), 24), None) } else { claim_subnet()? };
-        let network = options.network.unwrap_or_else(Network::sockets);
+        let network = options.network.unwrap_or_else(Network::loopback);
         let host = |n: u8| {
             let [a, b, c, _] = subnet.network().octets();
             IpAddr::from([a, b, c, n])

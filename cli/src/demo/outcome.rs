@@ -25,6 +25,8 @@ pub(crate) struct Report {
     pub(crate) addresses_left: usize,
     /// DNS records that are still there at the end.
     pub(crate) records_left: usize,
+    /// What the site's machines, its proxy or the installer tried to reach outside this computer.
+    pub(crate) dialled_outside: Vec<String>,
     /// Machines that are not Ready at the end.
     pub(crate) machines_not_ready: Vec<String>,
     /// What went wrong.

@@ -7,7 +7,7 @@ use crate::exit::{Failure, Result};
 use ferrogate_installer::prompt::Tone;
 use tokio::time::Instant;
 
-/// Fails unless MAAS shows every machine Ready, and no address or name of ours.
+/// Fails unless MAAS shows every machine Ready, and no address or name of ours, and nothing tried to leave this computer.
 pub(super) fn nothing_is_left(environment: &Environment, controls: &Controls, report: &mut Report) -> Result<()> {
     let start = Instant::now();
     controls.screen.begin("nothing is left");
@@ -23,6 +23,7 @@ pub(super) fn nothing_is_left(environment: &Environment, controls: &Controls, re
         .collect();
     report.addresses_left = maas.ip_addresses().len();
     report.records_left = maas.dns_records().len();
+    report.dialled_outside = environment.lab.network().outside().iter().map(ToString::to_string).collect();
     report.phase("verify", start.elapsed());
     let mut left = report.machines_not_ready.clone();
     if report.addresses_left > 0 {
@@ -33,6 +34,9 @@ pub(super) fn nothing_is_left(environment: &Environment, controls: &Controls, re
     }
     if report.machines_taken != report.machines_released {
         left.push(format!("{} machines taken, {} given back", report.machines_taken, report.machines_released));
+    }
+    if !report.dialled_outside.is_empty() {
+        left.push(format!("attempts to reach {} outside this computer", report.dialled_outside.join(", ")));
     }
     if left.is_empty() {
         let word = format!(

@@ -12,7 +12,13 @@ use crate::{
 use async_trait::async_trait;
 use gate::{Gated, Gates};
 use memory::{Memory, MemoryListener};
-use std::{collections::BTreeMap, io, net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::net::TcpListener;
 
 /// Where listeners live and connections are opened. Clones are the same network.
@@ -26,14 +32,36 @@ pub struct Network {
 #[derive(Clone, Debug)]
 enum Kind {
     Sockets,
+    Loopback(Outside),
     Memory(Arc<Memory>),
 }
+
+/// What was asked for outside loopback, oldest first.
+type Outside = Arc<Mutex<Vec<Target>>>;
+/// The most of it that is kept.
+const OUTSIDE_KEPT: usize = 100;
 
 impl Network {
     /// The host's own TCP sockets.
     #[must_use]
     pub fn sockets() -> Self {
         Self { kind: Kind::Sockets, gates: Gates::default(), hosts: Arc::default() }
+    }
+
+    /// The host's own TCP sockets, for what imitates other computers on this one: whoever asks for an address outside
+    /// loopback, or for a name that the host's resolver would have to look up, is refused and noted.
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self { kind: Kind::Loopback(Arc::default()), gates: Gates::default(), hosts: Arc::default() }
+    }
+
+    /// What was asked of a network of [`Network::loopback`] and lies outside, oldest first; the first hundred.
+    #[must_use]
+    pub fn outside(&self) -> Vec<Target> {
+        match &self.kind {
+            Kind::Loopback(outside) => outside.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Kind::Sockets | Kind::Memory(_) => Vec::new(),
+        }
     }
 
     /// A network inside this process: any address may be listened on, nothing leaves the process, and time may be paused.
@@ -56,7 +84,7 @@ impl Network {
     /// The address is taken, or not ours.
     pub fn listen(&self, address: SocketAddr) -> io::Result<Listener> {
         Ok(Listener(match &self.kind {
-            Kind::Sockets => ListenerKind::Socket(listen_socket(address)?),
+            Kind::Sockets | Kind::Loopback(_) => ListenerKind::Socket(listen_socket(address)?),
             Kind::Memory(memory) => ListenerKind::Memory(Memory::listen(memory, address)?),
         }))
     }
@@ -102,13 +130,23 @@ impl Connector for Network {
             if let Some(address) = known {
                 self.gates.gate(address).opened().await;
             }
+            if let Kind::Loopback(outside) = &self.kind
+                && !known.is_some_and(|address| address.ip().is_loopback())
+            {
+                let mut outside = outside.lock().unwrap_or_else(PoisonError::into_inner);
+                if outside.len() < OUTSIDE_KEPT {
+                    outside.push(target.clone());
+                }
+                let failure = if known.is_some() { ConnectFailure::Unreachable } else { ConnectFailure::Dns };
+                return Err(fail(failure, "nothing outside this computer is reached from here"));
+            }
             match (&self.kind, known) {
                 (Kind::Memory(_), None) => Err(fail(ConnectFailure::Dns, "the name has no address")),
                 (Kind::Memory(memory), Some(address)) => match memory.connect(address).await {
                     Some(io) => Ok(self.gated(io, address)),
                     None => Err(fail(ConnectFailure::Refused, "nothing listens there")),
                 },
-                (Kind::Sockets, _) => {
+                (Kind::Sockets | Kind::Loopback(_), _) => {
                     let direct = Direct::new().with_hosts(self.hosts.iter().map(|(name, ip)| (name.as_str(), *ip)));
                     let io = direct.connect(target, deadline).await?;
                     // A name that only the host's resolver knows has no one address by which it could be cut.

@@ -29,8 +29,8 @@ async fn nobody_listening_is_told_apart_from_no_answer() {
 }
 
 #[tokio::test]
-async fn both_kinds_of_network_listen_and_connect_alike() {
-    for network in [Network::sockets(), Network::memory()] {
+async fn all_kinds_of_network_listen_and_connect_alike() {
+    for network in [Network::sockets(), Network::loopback(), Network::memory()] {
         let listener = network.listen(addr("127.0.0.1:0")).unwrap();
         let place = listener.local_addr().unwrap();
         assert_ne!(place.port(), 0);
@@ -40,4 +40,22 @@ async fn both_kinds_of_network_listen_and_connect_alike() {
         hear(&mut near, "hello").await;
         assert_eq!(network.listen(place).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
     }
+}
+
+#[tokio::test]
+async fn what_imitates_other_computers_reaches_nothing_outside_and_is_noted_where_it_tries() {
+    let network = Network::loopback().with_hosts([("far.lab", addr("192.0.2.7:0").ip())]);
+    let listener = network.listen(addr("127.0.0.1:0")).unwrap();
+    let place = listener.local_addr().unwrap().to_string();
+    network.connect(&target(&place), SECOND * 5).await.unwrap();
+    assert_eq!(network.outside(), []);
+    for (to, failure) in [
+        ("192.0.2.1:443", ConnectFailure::Unreachable),
+        ("far.lab:443", ConnectFailure::Unreachable),
+        // Nobody is asked, not even about a name that every resolver knows.
+        ("localhost:443", ConnectFailure::Dns),
+    ] {
+        assert_eq!(refused(&network, to, SECOND * 5).await.failure, failure, "{to}");
+    }
+    assert_eq!(network.outside(), ["192.0.2.1:443", "far.lab:443", "localhost:443"].map(target));
 }
