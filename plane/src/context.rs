@@ -5,7 +5,7 @@ use crate::{
     auth::{limits::Limits, open_streams::OpenStreams},
     identities::Identities,
     metrics::Metrics,
-    site::SiteNetwork,
+    site_network::SiteNetwork,
 };
 use bytes::Bytes;
 use ferrogate_model::{Clock, Timestamp, release::Release};
@@ -29,7 +29,7 @@ pub struct Context {
     /// The plane's end of the tunnel.
     pub hub: Hub,
     /// The way into the sites: the hub, unless a test put something else in its place.
-    pub site: Arc<dyn SiteNetwork>,
+    pub site_network: Arc<dyn SiteNetwork>,
     /// What gateways and clusters are made of unless they say otherwise.
     pub release: Release,
     /// Base address of the plane as gateways, machines and people reach it.

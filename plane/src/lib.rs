@@ -13,15 +13,15 @@ mod http;
 mod identities;
 mod kubernetes;
 mod metrics;
+mod node_connections;
 mod peer;
 mod roles;
-mod roll;
 pub mod server;
-pub mod site;
+pub mod site_network;
 mod start_error;
 pub mod tasks;
 
 pub use context::Context;
 pub use http::openapi;
 pub use server::{CertificateFiles, Options, Running, Server, StartError};
-pub use site::SiteNetwork;
+pub use site_network::SiteNetwork;

@@ -5,7 +5,7 @@ use crate::{
     auth::{Principal, secret},
     context::Context,
     failure::{Failure, Outcome},
-    roll::{Roll, is_elsewhere},
+    node_connections::{NodeConnections, is_elsewhere},
 };
 use ferrogate_api::{Gateway, GatewayForceDelete, GatewayNode, Operation, OperationKind, Page, PageQuery};
 use ferrogate_model::{
@@ -125,7 +125,7 @@ pub(crate) async fn force_delete(
 /// The registered nodes of a gateway, with what the hub knows of each.
 pub(crate) async fn nodes(context: &Context, who: &Principal, gateway: &str) -> Outcome<Page<GatewayNode>> {
     let gateway = find(context, who, gateway).await?;
-    let connected = context.site.nodes(gateway.id);
+    let connected = context.site_network.nodes(gateway.id);
     let records = gateway_nodes::list(&context.store, gateway.id).await?;
     let items = records.into_iter().map(|node| {
         let live = connected.iter().find(|status| status.node_id == node.id);
@@ -154,7 +154,7 @@ pub(crate) async fn revoke_node(context: &Context, who: &Principal, gateway: &st
     let found = found.ok_or_else(|| Failure::not_found("gateway_node", node))?;
     let now = context.now();
     gateway_nodes::revoke(&context.store, gateway.id, found.id, now).await?;
-    context.site.disconnect(found.id, DisconnectReason::Revoked);
+    context.site_network.disconnect(found.id, DisconnectReason::Revoked);
     let message = format!("{} revoked the key of node {}", who.email, found.name);
     context.record(&[events::new(who.tenant, gateway.id, Severity::Warning, "NodeRevoked", message, now)]).await?;
     context.nudge();
@@ -162,10 +162,10 @@ pub(crate) async fn revoke_node(context: &Context, who: &Principal, gateway: &st
 }
 
 async fn shown(context: &Context, gateway: Record) -> Outcome<Gateway> {
-    let here = context.site.nodes(gateway.id);
+    let here = context.site_network.nodes(gateway.id);
     let nodes = gateway_nodes::list(&context.store, gateway.id).await?;
     let account = accounts::get(&context.store, gateway.account).await?;
-    let roll = Roll::call(&nodes, &here, &context.replica, gateway.desired_nodes, context.now());
+    let nodes = NodeConnections::of(&nodes, &here, &context.replica, gateway.desired_nodes, context.now());
     // A gateway that is being installed misses nobody yet.
     let is_judged = matches!(gateway.health, GatewayHealth::Degraded | GatewayHealth::Unreachable);
     Ok(Gateway {
@@ -175,9 +175,9 @@ async fn shown(context: &Context, gateway: Record) -> Outcome<Gateway> {
         state: gateway.state,
         reason: gateway.reason,
         health: gateway.health,
-        health_reason: if is_judged { roll.shortfall() } else { String::new() },
+        health_reason: if is_judged { nodes.shortfall() } else { String::new() },
         desired_nodes: gateway.desired_nodes,
-        connected_nodes: count(roll.present.len()),
+        connected_nodes: count(nodes.connected.len()),
         version: gateway.version.unwrap_or_default(),
         cluster_id: gateway.cluster,
         account_id: gateway.account,

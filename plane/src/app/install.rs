@@ -4,7 +4,7 @@ use crate::{
     app::events,
     auth::{
         Installer,
-        secret::{self, Kind},
+        secret::{self, CredentialKind},
     },
     context::Context,
     failure::{Failure, Outcome},
@@ -29,7 +29,7 @@ const ENROLMENT_LIFETIME: Duration = Duration::from_secs(6 * 3600);
 pub(crate) async fn status(context: &Context, who: &Installer) -> Outcome<InstallStatus> {
     let gateway = record(context, who).await?;
     let mut connected: Vec<String> =
-        context.site.nodes(gateway.id).into_iter().map(|node| node.name.to_string()).collect();
+        context.site_network.nodes(gateway.id).into_iter().map(|node| node.name.to_string()).collect();
     connected.sort();
     Ok(InstallStatus {
         gateway_id: gateway.id,
@@ -62,7 +62,7 @@ pub(crate) async fn enrolment_token(
         .hint("nothing is to be enrolled; revoke a node in the plane before it is built anew"));
     }
     let now = context.now();
-    let token = secret::generate(Kind::Enrolment);
+    let token = secret::generate(CredentialKind::Enrolment);
     let expires = now + ENROLMENT_LIFETIME;
     let row = EnrolmentToken {
         id: EnrolmentId::new(),

@@ -4,7 +4,7 @@ use crate::{
     app::{clusters as app_clusters, credentials},
     auth::{
         Principal,
-        secret::{self, Kind},
+        secret::{self, CredentialKind},
     },
     context::Context,
     failure::{Failure, Outcome},
@@ -46,7 +46,7 @@ pub(crate) async fn create(
     let (mut tx, maker_expires) = credentials::making(context, who).await?;
     let wanted = now + Duration::from_secs(u64::from(hours) * 3600);
     let expires = maker_expires.map_or(wanted, |end| end.min(wanted));
-    let secret = secret::generate(Kind::Kubeconfig);
+    let secret = secret::generate(CredentialKind::Kubeconfig);
     let id = TokenId::new();
     let token = Token {
         id,

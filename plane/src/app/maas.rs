@@ -49,7 +49,7 @@ pub(crate) fn access(account: &Account) -> Outcome<(Endpoint, ApiKey)> {
 /// The client itself tries again and again for as long as it may; a person should be told at once that a gateway is away.
 pub(crate) async fn client(context: &Context, account: &Account) -> Outcome<Client> {
     let (endpoint, key) = access(account)?;
-    let connector = context.site.connector(account.gateway);
+    let connector = context.site_network.connector(account.gateway);
     let target = target(&endpoint)?;
     connector.connect(&target, REACH_DEADLINE).await.map_err(|error| match error.failure {
         ConnectFailure::NoCarrier => Failure::explained(&error).retry_after(Duration::from_secs(5)),

@@ -5,7 +5,7 @@ use crate::{
     auth::{
         Call, Caller, Installer, Principal,
         limits::source,
-        secret::{self, Kind},
+        secret::{self, CredentialKind},
     },
     context::Context,
     failure::{Failure, Outcome},
@@ -38,7 +38,7 @@ const MIN_REQUEST_KEY: usize = 22;
 
 /// What the plane keeps of a pairing in `gateways.settings`; no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Site {
+pub(crate) struct PairingSettings {
     /// MAAS domain of the gateway's machines.
     pub(crate) domain: String,
     /// Their availability zone.
@@ -199,8 +199,8 @@ async fn again(
             .hint("resume with the pcg.yaml of the installation that used it, or make a new code")
     };
     let gateway = gateways::get(&context.store, gateway.ok_or_else(used)?).await?.ok_or_else(used)?;
-    let site: Option<Site> = serde_json::from_value(gateway.settings.clone()).ok();
-    let is_same = site.is_some_and(|site| site.request_key_hash == request_key_hash(request))
+    let settings: Option<PairingSettings> = serde_json::from_value(gateway.settings.clone()).ok();
+    let is_same = settings.is_some_and(|settings| settings.request_key_hash == request_key_hash(request))
         && gateway.name == request.name
         && gateway.deleted.is_none();
     let token = install_token(gateway.id, code, request);
@@ -300,7 +300,7 @@ fn gateway_record(
     token: &SecretString,
     now: Timestamp,
 ) -> Outcome<gateways::Gateway> {
-    let site = Site {
+    let settings = PairingSettings {
         domain: request.domain.clone(),
         zone: request.zone.clone(),
         resource_pool: request.resource_pool.clone(),
@@ -319,7 +319,7 @@ fn gateway_record(
         cluster,
         account: AccountId::new(),
         install_token_hash: Some(SecretHash::of(token)),
-        settings: serde_json::to_value(site).map_err(|error| Failure::internal(error.to_string()))?,
+        settings: serde_json::to_value(settings).map_err(|error| Failure::internal(error.to_string()))?,
         proxy: proxy::to_store(&request.proxy)?,
         created: now,
         updated: now,
@@ -378,7 +378,7 @@ fn request_key_hash(request: &PairRequest) -> String {
 /// kept; as hard to guess as the request key, which nobody else knows.
 fn install_token(gateway: GatewayId, code: &SecretString, request: &PairRequest) -> SecretString {
     let parts = ["ferrogate-install-token-1", &gateway.to_string(), code.expose_secret(), request.request_key.expose()];
-    format!("{}{}", Kind::Install.prefix(), secret::hash_text(&parts.join("\n"))).into()
+    format!("{}{}", CredentialKind::Install.prefix(), secret::hash_text(&parts.join("\n"))).into()
 }
 
 fn response(

@@ -8,7 +8,7 @@ use crate::{
         caller::Credentials,
         limits::source,
         password, revocation,
-        secret::{self, Kind},
+        secret::{self, CredentialKind},
     },
     context::Context,
     failure::{Failure, Outcome},
@@ -50,7 +50,7 @@ fn refused() -> Failure {
 /// Begins a session of a user whose password was checked.
 pub(crate) async fn begin(context: &Context, call: &Call, user: &User) -> Outcome<SessionCreated> {
     let now = context.now();
-    let token = secret::generate(Kind::Session);
+    let token = secret::generate(CredentialKind::Session);
     let session = sessions::Session {
         id: SessionId::new(),
         user: user.id,

@@ -30,7 +30,7 @@ pub(crate) async fn token(store: &Store) -> Result<Option<SecretString>, StoreEr
     if ferrogate_store::users::count(store).await? > 0 {
         return Ok(None);
     }
-    let token = secret::generate(secret::Kind::Setup);
+    let token = secret::generate(secret::CredentialKind::Setup);
     settings::set(store, SETTING, &hash(&token)).await?;
     Ok(Some(token))
 }

@@ -4,7 +4,7 @@ use crate::{
     app::{credentials, wire},
     auth::{
         Principal, revocation,
-        secret::{self, Kind},
+        secret::{self, CredentialKind},
     },
     context::Context,
     failure::{Failure, Outcome},
@@ -46,7 +46,7 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: TokenCre
         return Err(Failure::invalid("bad_lifetime", format!("{hours} hours is not between 1 and {MAX_HOURS}")));
     }
     let now = context.now();
-    let secret = secret::generate(Kind::Api);
+    let secret = secret::generate(CredentialKind::Api);
     let token = tokens::Token {
         id: TokenId::new(),
         tenant: who.tenant,

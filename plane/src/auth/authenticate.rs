@@ -4,7 +4,7 @@ use super::{
     Caller, Installer, Principal,
     caller::{Access, Credentials},
     limits,
-    secret::Kind,
+    secret::CredentialKind,
 };
 use crate::{
     context::Context,
@@ -100,11 +100,11 @@ fn permit(access: Access, caller: &Caller, object: Option<&str>) -> Outcome<()> 
 /// Whose credentials these are; `None` where nobody's.
 async fn identify(context: &Context, token: &SecretString, object: Option<&str>) -> Outcome<Option<Caller>> {
     let now = context.now();
-    match Kind::of(token.expose_secret()) {
-        Some(Kind::Session) => session(context, token, now).await,
-        Some(kind @ (Kind::Api | Kind::Kubeconfig)) => api_token(context, token, kind, now).await,
-        Some(Kind::Install) => installer(context, token, object).await,
-        Some(Kind::Enrolment | Kind::Setup) | None => Ok(None),
+    match CredentialKind::of(token.expose_secret()) {
+        Some(CredentialKind::Session) => session(context, token, now).await,
+        Some(kind @ (CredentialKind::Api | CredentialKind::Kubeconfig)) => api_token(context, token, kind, now).await,
+        Some(CredentialKind::Install) => installer(context, token, object).await,
+        Some(CredentialKind::Enrolment | CredentialKind::Setup) | None => Ok(None),
     }
 }
 
@@ -124,12 +124,17 @@ async fn session(context: &Context, token: &SecretString, now: Timestamp) -> Out
     })))
 }
 
-async fn api_token(context: &Context, token: &SecretString, kind: Kind, now: Timestamp) -> Outcome<Option<Caller>> {
+async fn api_token(
+    context: &Context,
+    token: &SecretString,
+    kind: CredentialKind,
+    now: Timestamp,
+) -> Outcome<Option<Caller>> {
     let Some(token) = tokens::by_token(&context.store, &SecretHash::of(token), now).await? else { return Ok(None) };
     let Some(user) = enabled(context, token.user).await? else { return Ok(None) };
     let credentials = match (kind, token.scope_cluster) {
-        (Kind::Kubeconfig, Some(cluster)) => Credentials::Kubeconfig(token.id, cluster),
-        (Kind::Api, None) => Credentials::Token(token.id),
+        (CredentialKind::Kubeconfig, Some(cluster)) => Credentials::Kubeconfig(token.id, cluster),
+        (CredentialKind::Api, None) => Credentials::Token(token.id),
         // A prefix that does not fit the record: nothing we ever gave out.
         _ => return Ok(None),
     };

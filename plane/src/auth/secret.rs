@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 /// What a credential is for; the prefix lets secret scanners and people recognise it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum CredentialKind {
     /// A signed-in browser or command line.
     Session,
     /// A personal or service API token.
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Setup,
 }
 
-impl Kind {
+impl CredentialKind {
     const ALL: [Self; 6] = [Self::Session, Self::Api, Self::Install, Self::Enrolment, Self::Kubeconfig, Self::Setup];
 
     /// What the credential begins with.
@@ -46,7 +46,7 @@ impl Kind {
 }
 
 /// A fresh credential: the prefix and 64 hexadecimal digits.
-pub(crate) fn generate(kind: Kind) -> SecretString {
+pub(crate) fn generate(kind: CredentialKind) -> SecretString {
     format!("{}{}", kind.prefix(), hex(random::<32>())).into()
 }
 
@@ -98,13 +98,13 @@ mod tests {
 
     #[test]
     fn a_credential_says_its_kind_and_is_new_each_time() {
-        for kind in Kind::ALL {
+        for kind in CredentialKind::ALL {
             let credential = generate(kind);
-            assert_eq!(Kind::of(credential.expose_secret()), Some(kind));
+            assert_eq!(CredentialKind::of(credential.expose_secret()), Some(kind));
             assert_eq!(credential.expose_secret().len(), kind.prefix().len() + 64);
             assert_ne!(generate(kind).expose_secret(), credential.expose_secret());
         }
-        assert_eq!(Kind::of("Bearer"), None);
+        assert_eq!(CredentialKind::of("Bearer"), None);
     }
 
     #[test]

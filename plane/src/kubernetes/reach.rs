@@ -38,7 +38,7 @@ pub(super) async fn find(context: &Context, who: &Principal, cluster: &str) -> O
         return Err(failure.retry_after(Duration::from_secs(wait)));
     }
     let config = context.identities.config(&cluster, context.now())?;
-    let connector = context.site.connector(cluster.gateway);
+    let connector = context.site_network.connector(cluster.gateway);
     Ok(Reach { cluster, members, config, connector })
 }
 

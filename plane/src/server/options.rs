@@ -1,6 +1,6 @@
 //! How a plane is started.
 
-use crate::site::SiteNetwork;
+use crate::site_network::SiteNetwork;
 use ferrogate_model::{Clock, SystemClock, proxy::ProxySettings, release::Release};
 use ferrogate_tunnel::HubOptions;
 use secrecy::SecretString;
@@ -47,7 +47,7 @@ pub struct Options {
     /// Limits and times of the tunnel's hub.
     pub hub: HubOptions,
     /// What stands in the place of the tunnel's hub as the way into the sites; `None` takes the hub. For tests.
-    pub site: Option<Arc<dyn SiteNetwork>>,
+    pub site_network: Option<Arc<dyn SiteNetwork>>,
     /// Whether this plane runs the reconcilers; one that does not only answers, and leaves the acting to other replicas.
     pub reconcile: bool,
     /// Where "now" comes from.
@@ -81,7 +81,7 @@ impl Options {
             admin_listen: None,
             max_connections_per_source: MAX_CONNECTIONS_PER_SOURCE,
             hub: HubOptions::default(),
-            site: None,
+            site_network: None,
             reconcile: true,
             clock: Arc::new(SystemClock),
         }

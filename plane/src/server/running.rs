@@ -2,7 +2,7 @@
 
 use crate::{
     context::{Context, DRAIN_DEADLINE},
-    tasks::Board,
+    tasks::TaskStatuses,
 };
 use secrecy::SecretString;
 use std::{net::SocketAddr, sync::Arc};
@@ -25,7 +25,7 @@ pub struct Running {
     /// The one-time token for the first sign-in; `None` once the plane was set up.
     pub setup_token: Option<SecretString>,
     /// What the reconcilers did last.
-    pub board: Arc<Board>,
+    pub task_status: Arc<TaskStatuses>,
     /// What its parts share.
     pub context: Arc<Context>,
     /// Listeners and connections.

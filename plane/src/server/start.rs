@@ -61,14 +61,14 @@ pub(super) async fn start(options: Options) -> Result<Running, StartError> {
     }
     context.tasks.spawn(revocation::watch(Arc::clone(&context)));
     context.tasks.spawn(until(context.closing.clone(), renew(Arc::clone(&identity), Arc::clone(&context))));
-    let board = if options.reconcile {
-        tasks::spawn(&Arc::new(tasks::Ground::of(&context)), &context.tasks, &context.closing)
+    let task_status = if options.reconcile {
+        tasks::spawn(&Arc::new(tasks::TaskContext::of(&context)), &context.tasks, &context.closing)
     } else {
         Arc::default()
     };
     Ok(Running {
         local_addr,
-        board,
+        task_status,
         admin_addr,
         url: context.public_url.clone(),
         ca_pem: identity.ca_pem.clone(),
@@ -158,7 +158,7 @@ async fn context(options: &Options, store: Store, identity: &Identity, public_ur
     let hub = Hub::new(options.hub.clone(), registry, Arc::clone(&options.clock));
     Ok(Context {
         clock: Arc::clone(&options.clock),
-        site: options.site.clone().unwrap_or_else(|| Arc::new(hub.clone())),
+        site_network: options.site_network.clone().unwrap_or_else(|| Arc::new(hub.clone())),
         hub,
         store,
         release,

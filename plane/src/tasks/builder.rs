@@ -12,7 +12,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 /// A MAAS and the way to it, as a cloud account has it.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct MaasAccess {
     endpoint: Endpoint,
     key: ApiKey,
     ca_pem: Option<String>,
@@ -20,7 +20,7 @@ pub struct Site {
     clock: Arc<dyn Clock>,
 }
 
-impl Site {
+impl MaasAccess {
     /// The MAAS of an account, over `network`.
     ///
     /// # Errors
@@ -34,19 +34,19 @@ impl Site {
     ///
     /// # Errors
     /// In words, when the CA cannot be used.
-    pub fn maas(&self) -> Result<Client, String> {
-        self.client(None)
+    pub fn client(&self) -> Result<Client, String> {
+        self.build(None)
     }
 
     /// A client for a quick look: each of its calls ends within `deadline`.
     ///
     /// # Errors
-    /// As [`Self::maas`].
-    pub fn maas_within(&self, deadline: Duration) -> Result<Client, String> {
-        self.client(Some(deadline))
+    /// As [`Self::client`].
+    pub fn client_within(&self, deadline: Duration) -> Result<Client, String> {
+        self.build(Some(deadline))
     }
 
-    fn client(&self, deadline: Option<Duration>) -> Result<Client, String> {
+    fn build(&self, deadline: Option<Duration>) -> Result<Client, String> {
         let (endpoint, key) = (self.endpoint.clone(), self.key.clone());
         let mut options = ClientOptions::new(endpoint, key, Arc::clone(&self.network), Arc::clone(&self.clock));
         if let Some(ca_pem) = &self.ca_pem {
@@ -68,7 +68,7 @@ pub trait Builder: Send + Sync + fmt::Debug + 'static {
     /// In words, when the site's settings cannot be used; anything that happens on the way is part of the pass.
     async fn pass(
         &self,
-        site: &Site,
+        access: &MaasAccess,
         desired: &Desired,
         memory: &mut Memory,
         checkpoint: &dyn Checkpoint,
@@ -86,13 +86,13 @@ pub struct EngineBuilder {
 impl Builder for EngineBuilder {
     async fn pass(
         &self,
-        site: &Site,
+        access: &MaasAccess,
         desired: &Desired,
         memory: &mut Memory,
         checkpoint: &dyn Checkpoint,
     ) -> Result<Pass, String> {
-        let (network, clock) = (Arc::clone(&site.network), Arc::clone(&site.clock));
-        let engine = Engine::new(site.maas()?, network, clock, Arc::new(NoEnrolment), Arc::new(Kubeadm));
+        let (network, clock) = (Arc::clone(&access.network), Arc::clone(&access.clock));
+        let engine = Engine::new(access.client()?, network, clock, Arc::new(NoEnrolment), Arc::new(Kubeadm));
         Ok(engine.with_limits(self.limits).pass_with_checkpoint(desired, memory, checkpoint).await)
     }
 }

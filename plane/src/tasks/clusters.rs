@@ -1,15 +1,16 @@
 //! Clusters become what they should be: one pass of the engine after the other, through the cluster's gateway.
 
+mod admission;
 mod desired;
 mod progress;
 mod record;
 mod states;
-mod turn;
 
 use super::{
-    Done, Ground, Key, Reconciler, Site, TaskError,
+    Done, Key, MaasAccess, Reconciler, TaskContext, TaskError,
     lease::{Held, holding},
 };
+use admission::Admission;
 use async_trait::async_trait;
 use ferrogate_engine::{Checkpoint, Memory, Outcome, Pass};
 use ferrogate_model::{ClusterId, state::ClusterState};
@@ -20,7 +21,6 @@ use ferrogate_store::{
     gateways::{self, Gateway},
 };
 use std::{sync::Arc, time::Duration};
-use turn::Turn;
 
 /// How often a cluster that is what it should be is looked at.
 const SETTLED: Duration = Duration::from_secs(30);
@@ -32,14 +32,14 @@ const WAITING: Duration = Duration::from_secs(10);
 /// The reconciler of the tenants' clusters. The gateways' own are looked after by [`super::Gateways`].
 #[derive(Debug)]
 pub struct Clusters {
-    ground: Arc<Ground>,
+    context: Arc<TaskContext>,
 }
 
 impl Clusters {
-    /// The reconciler on this ground.
+    /// The reconciler that works with this context.
     #[must_use]
-    pub const fn new(ground: Arc<Ground>) -> Self {
-        Self { ground }
+    pub const fn new(context: Arc<TaskContext>) -> Self {
+        Self { context }
     }
 }
 
@@ -53,7 +53,7 @@ impl Reconciler for Clusters {
         let mut keys = Vec::new();
         let mut page = Page::first(Page::MAX);
         loop {
-            let list = clusters::pulses(&self.ground.store, None, ClusterKind::Tenant, &page).await?;
+            let list = clusters::pulses(&self.context.store, None, ClusterKind::Tenant, &page).await?;
             keys.extend(list.items.into_iter().map(|pulse| Key {
                 id: pulse.id.to_string(),
                 pressing: pulse.state != ClusterState::Running || !pulse.settled,
@@ -68,7 +68,7 @@ impl Reconciler for Clusters {
     async fn reconcile(&self, id: &str) -> Result<Done, TaskError> {
         let cluster: ClusterId = id.parse().map_err(|error| TaskError::document("cluster id", &error))?;
         let lease = format!("cluster/{cluster}");
-        Ok(match holding(&self.ground, &lease, Box::pin(step(&self.ground, cluster))).await? {
+        Ok(match holding(&self.context, &lease, Box::pin(step(&self.context, cluster))).await? {
             Held::Done(done) => done,
             Held::Elsewhere => Done::new(WAITING, "another replica works on it"),
         })
@@ -76,29 +76,29 @@ impl Reconciler for Clusters {
 }
 
 /// One pass on one cluster, with the lease held.
-async fn step(ground: &Ground, id: ClusterId) -> Result<Done, TaskError> {
-    let Some(mut cluster) = clusters::get(&ground.store, id).await?.filter(|cluster| cluster.deleted.is_none()) else {
+async fn step(context: &TaskContext, id: ClusterId) -> Result<Done, TaskError> {
+    let Some(mut cluster) = clusters::get(&context.store, id).await?.filter(|cluster| cluster.deleted.is_none()) else {
         return Ok(Done::new(SETTLED, "it is gone"));
     };
-    let gateway = gateways::get(&ground.store, cluster.gateway).await?;
-    let gateway = match turn::decide(ground, &cluster, gateway).await? {
-        Turn::Now(gateway) => gateway,
-        Turn::Elsewhere => return Ok(Done::new(WAITING, "its gateway is connected to another replica")),
-        Turn::Later(reason) => {
-            record::waiting(ground, &cluster, &reason).await?;
+    let gateway = gateways::get(&context.store, cluster.gateway).await?;
+    let gateway = match admission::decide(context, &cluster, gateway).await? {
+        Admission::Admitted(gateway) => gateway,
+        Admission::Elsewhere => return Ok(Done::new(WAITING, "its gateway is connected to another replica")),
+        Admission::Waiting(reason) => {
+            record::waiting(context, &cluster, &reason).await?;
             return Ok(Done::new(WAITING, reason));
         }
     };
     if cluster.state == ClusterState::Queued {
-        record::begun(ground, &mut cluster).await?;
+        record::begun(context, &mut cluster).await?;
     }
     let mut memory = remembered(&cluster);
     let account = match cluster.account {
-        Some(account) => accounts::get(&ground.store, account).await?,
+        Some(account) => accounts::get(&context.store, account).await?,
         None => None,
     };
     let pass = match account.filter(|account| account.deleted.is_none()) {
-        Some(account) => pass(ground, &cluster, &gateway, &account, &mut memory).await?,
+        Some(account) => pass(context, &cluster, &gateway, &account, &mut memory).await?,
         None => blocked("its cloud account is deleted", Some("make a cloud account with access to its machines")),
     };
     let again = match &pass.outcome {
@@ -106,7 +106,7 @@ async fn step(ground: &Ground, id: ClusterId) -> Result<Done, TaskError> {
         Outcome::Working { check_again, .. } => *check_again,
         Outcome::Blocked { .. } => BLOCKED,
     };
-    let said = record::found(ground, &cluster, &pass, &memory).await?;
+    let said = record::found(context, &cluster, &pass, &memory).await?;
     Ok(Done::new(again, said))
 }
 
@@ -122,17 +122,18 @@ fn remembered(cluster: &Cluster) -> Memory {
 }
 
 async fn pass(
-    ground: &Ground,
+    context: &TaskContext,
     cluster: &Cluster,
     gateway: &Gateway,
     account: &Account,
     memory: &mut Memory,
 ) -> Result<Pass, TaskError> {
-    let materials = desired::materials(ground, cluster).await?;
-    let desired = desired::of(ground, cluster, gateway, account, materials)?;
-    let row = Row { ground, cluster: cluster.id };
-    let passed = match Site::new(account, ground.sites.connector(gateway.id), Arc::clone(&ground.clock)) {
-        Ok(site) => ground.builder.pass(&site, &desired, memory, &row).await,
+    let materials = desired::materials(context, cluster).await?;
+    let desired = desired::of(context, cluster, gateway, account, materials)?;
+    let row = Row { context, cluster: cluster.id };
+    let passed = match MaasAccess::new(account, context.site_network.connector(gateway.id), Arc::clone(&context.clock))
+    {
+        Ok(access) => context.builder.pass(&access, &desired, memory, &row).await,
         Err(problem) => Err(problem),
     };
     Ok(match passed {
@@ -146,7 +147,7 @@ async fn pass(
 
 /// The row of a cluster, in which the engine's notes stand. Only who holds the lease writes to it.
 struct Row<'a> {
-    ground: &'a Ground,
+    context: &'a TaskContext,
     cluster: ClusterId,
 }
 
@@ -155,7 +156,7 @@ impl Checkpoint for Row<'_> {
     async fn save(&self, memory: &Memory) {
         let kept = match serde_json::to_value(memory) {
             Ok(memory) => {
-                clusters::set_memory(&self.ground.store, self.cluster, &memory).await.map_err(TaskError::from)
+                clusters::set_memory(&self.context.store, self.cluster, &memory).await.map_err(TaskError::from)
             }
             Err(error) => Err(TaskError::document("memory", &error)),
         };

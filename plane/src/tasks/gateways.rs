@@ -1,7 +1,6 @@
 //! Gateways: who is connected, the first connection of a new one, how its machines are, and its end.
 
 mod deletion;
-mod note;
 mod observation;
 mod presence;
 mod registration;
@@ -9,7 +8,7 @@ mod registration;
 pub(super) use presence::is_connected_elsewhere;
 
 use super::{
-    Done, Ground, Key, Reconciler, Site, TaskError,
+    Done, Key, MaasAccess, Reconciler, TaskContext, TaskError,
     lease::{Held, holding},
 };
 use async_trait::async_trait;
@@ -37,7 +36,7 @@ const LOOK_DEADLINE: Duration = Duration::from_secs(10);
 /// The reconciler of the gateways.
 #[derive(Debug)]
 pub struct Gateways {
-    ground: Arc<Ground>,
+    context: Arc<TaskContext>,
     /// When the machines of each were last read.
     observed: Mutex<HashMap<GatewayId, Instant>>,
     /// The nodes of each that were missed at the last look.
@@ -45,30 +44,30 @@ pub struct Gateways {
 }
 
 impl Gateways {
-    /// The reconciler on this ground.
+    /// The reconciler that works with this context.
     #[must_use]
-    pub fn new(ground: Arc<Ground>) -> Self {
-        Self { ground, observed: Mutex::default(), missed: Mutex::default() }
+    pub fn new(context: Arc<TaskContext>) -> Self {
+        Self { context, observed: Mutex::default(), missed: Mutex::default() }
     }
 
     /// Everything that one replica does at a time, with the lease held.
     async fn act(&self, id: GatewayId) -> Result<Done, TaskError> {
-        let ground = &*self.ground;
-        let Some(gateway) = gateways::get(&ground.store, id).await?.filter(|gateway| gateway.deleted.is_none()) else {
+        let context = &*self.context;
+        let Some(gateway) = gateways::get(&context.store, id).await?.filter(|gateway| gateway.deleted.is_none()) else {
             return Ok(Done::new(LOOK_EVERY, "it is gone"));
         };
         if matches!(gateway.state, GatewayState::Deleting | GatewayState::DeletionStuck) {
-            return Box::pin(deletion::step(ground, &gateway)).await;
+            return Box::pin(deletion::step(context, &gateway)).await;
         }
-        let presence = Presence::read(ground, &gateway).await?;
-        let missed = presence.roll.missed().into_iter().map(str::to_owned).collect();
+        let presence = Presence::read(context, &gateway).await?;
+        let missed = presence.nodes.disconnected_names().into_iter().map(str::to_owned).collect();
         let before = self.missed.lock().await.insert(id, missed);
-        presence.judge(ground, &gateway, before).await?;
-        let has_begun = registration::step(ground, &gateway, &presence).await?;
+        presence.judge(context, &gateway, before).await?;
+        let has_begun = registration::step(context, &gateway, &presence).await?;
         if presence.is_here() && (has_begun || self.is_time_to_observe(id).await) {
             // Registration may have changed what is on record.
-            if let Some(gateway) = gateways::get(&ground.store, id).await? {
-                Box::pin(observation::step(ground, &gateway, &presence)).await?;
+            if let Some(gateway) = gateways::get(&context.store, id).await? {
+                Box::pin(observation::step(context, &gateway, &presence)).await?;
             }
         }
         Ok(Done::new(LOOK_EVERY, presence.to_string()))
@@ -95,7 +94,7 @@ impl Reconciler for Gateways {
         let mut keys = Vec::new();
         let mut page = Page::first(Page::MAX);
         loop {
-            let list = gateways::ids(&self.ground.store, &page).await?;
+            let list = gateways::ids(&self.context.store, &page).await?;
             // A connection may come or go at any time, and there are few gateways.
             keys.extend(list.items.into_iter().map(|id| Key { id: id.to_string(), pressing: true }));
             match list.next {
@@ -108,9 +107,9 @@ impl Reconciler for Gateways {
     async fn reconcile(&self, id: &str) -> Result<Done, TaskError> {
         let id: GatewayId = id.parse().map_err(|error| TaskError::document("gateway id", &error))?;
         // Every replica speaks for its own connections; the rest is for one of them.
-        presence::write_down(&self.ground, id).await?;
+        presence::write_down(&self.context, id).await?;
         let lease = format!("gateway/{id}");
-        Ok(match holding(&self.ground, &lease, Box::pin(self.act(id))).await? {
+        Ok(match holding(&self.context, &lease, Box::pin(self.act(id))).await? {
             Held::Done(done) => done,
             Held::Elsewhere => Done::new(LOOK_EVERY, "another replica works on it"),
         })
@@ -118,10 +117,12 @@ impl Reconciler for Gateways {
 }
 
 /// The gateway's own MAAS, with the key that its account has now; in words where that cannot be used.
-async fn site(ground: &Ground, gateway: &Gateway) -> Result<Result<Site, String>, StoreError> {
-    let account = accounts::get(&ground.store, gateway.account).await?.filter(|account| account.deleted.is_none());
+async fn maas_access(context: &TaskContext, gateway: &Gateway) -> Result<Result<MaasAccess, String>, StoreError> {
+    let account = accounts::get(&context.store, gateway.account).await?.filter(|account| account.deleted.is_none());
     Ok(match account {
-        Some(account) => Site::new(&account, ground.sites.connector(gateway.id), Arc::clone(&ground.clock)),
+        Some(account) => {
+            MaasAccess::new(&account, context.site_network.connector(gateway.id), Arc::clone(&context.clock))
+        }
         None => Err("its cloud account is deleted".into()),
     })
 }

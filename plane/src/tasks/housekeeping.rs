@@ -1,7 +1,7 @@
 //! What is too old is forgotten.
 
 use super::{
-    Done, Ground, Key, Reconciler, TaskError,
+    Done, Key, Reconciler, TaskContext, TaskError,
     lease::{Held, holding},
 };
 use async_trait::async_trait;
@@ -31,18 +31,18 @@ const AUDIT: Duration = DAY.saturating_mul(366);
 /// Forgets what is too old.
 #[derive(Debug)]
 pub struct Housekeeping {
-    ground: Arc<Ground>,
+    context: Arc<TaskContext>,
 }
 
 impl Housekeeping {
-    /// The reconciler on this ground.
+    /// The reconciler that works with this context.
     #[must_use]
-    pub const fn new(ground: Arc<Ground>) -> Self {
-        Self { ground }
+    pub const fn new(context: Arc<TaskContext>) -> Self {
+        Self { context }
     }
 
     async fn clean(&self) -> Result<Done, TaskError> {
-        let (store, now) = (&self.ground.store, self.ground.now());
+        let (store, now) = (&self.context.store, self.context.now());
         let counts = [
             ("sessions", sessions::purge(store, now).await?),
             ("tokens", tokens::purge(store, now - ENDED).await?),
@@ -76,7 +76,7 @@ impl Reconciler for Housekeeping {
     }
 
     async fn reconcile(&self, _id: &str) -> Result<Done, TaskError> {
-        Ok(match holding(&self.ground, "housekeeping", self.clean()).await? {
+        Ok(match holding(&self.context, "housekeeping", self.clean()).await? {
             Held::Done(done) => done,
             Held::Elsewhere => Done::new(EVERY, "another replica does it"),
         })

@@ -1,6 +1,6 @@
 //! Work that one replica does at a time.
 
-use super::{Ground, TaskError};
+use super::{TaskContext, TaskError};
 use ferrogate_store::leases;
 use std::{future::Future, time::Duration};
 use tokio::time::Instant;
@@ -22,31 +22,31 @@ pub(super) enum Held<T> {
 
 /// Does `work` while holding the lease `name`; the work is dropped if the lease is lost on the way.
 pub(super) async fn holding<T>(
-    ground: &Ground,
+    context: &TaskContext,
     name: &str,
     work: impl Future<Output = Result<T, TaskError>>,
 ) -> Result<Held<T>, TaskError> {
-    let now = ground.now();
-    if !leases::claim(&ground.store, name, &ground.replica, now, now + LASTS).await? {
+    let now = context.now();
+    if !leases::claim(&context.store, name, &context.replica, now, now + LASTS).await? {
         return Ok(Held::Elsewhere);
     }
     let result = tokio::select! {
         result = work => result.map(Held::Done),
-        () = lost(ground, name) => Ok(Held::Elsewhere),
+        () = lost(context, name) => Ok(Held::Elsewhere),
     };
-    if let Err(error) = leases::release(&ground.store, name, &ground.replica).await {
+    if let Err(error) = leases::release(&context.store, name, &context.replica).await {
         tracing::debug!(lease = name, %error, "a lease could not be given back; it ends by itself");
     }
     result
 }
 
 /// Renews the lease; returns when it is lost.
-async fn lost(ground: &Ground, name: &str) {
+async fn lost(context: &TaskContext, name: &str) {
     let mut good_until = Instant::now() + LASTS - MARGIN;
     loop {
         tokio::time::sleep(RENEW_EVERY).await;
-        let now = ground.now();
-        match leases::renew(&ground.store, name, &ground.replica, now, now + LASTS).await {
+        let now = context.now();
+        match leases::renew(&context.store, name, &context.replica, now, now + LASTS).await {
             Ok(true) => good_until = Instant::now() + LASTS - MARGIN,
             Ok(false) => return,
             Err(_) if Instant::now() >= good_until => return,

@@ -1,6 +1,6 @@
 //! The one loop behind every reconciler: timer, nudge, back-off, one run at a time for each thing, panics contained.
 
-use super::{Board, Phase, TaskError};
+use super::{Phase, TaskError, TaskStatuses};
 use async_trait::async_trait;
 use ferrogate_model::{Clock, fault::chain};
 use rand::Rng;
@@ -56,7 +56,7 @@ impl Done {
 /// Makes things what they should be, each by itself.
 #[async_trait]
 pub trait Reconciler: Send + Sync + 'static {
-    /// Its name on the board and in the log.
+    /// Its name in the statuses and in the log.
     fn name(&self) -> &'static str;
 
     /// What there is to work on. Called often: cheap.
@@ -85,7 +85,7 @@ struct Slot {
 struct Runner {
     reconciler: Arc<dyn Reconciler>,
     clock: Arc<dyn Clock>,
-    board: Arc<Board>,
+    statuses: Arc<TaskStatuses>,
     slots: HashMap<String, Slot>,
     runs: JoinSet<Result<Done, TaskError>>,
     ids: HashMap<Id, (String, AbortHandle)>,
@@ -96,11 +96,11 @@ pub async fn run(
     reconciler: Arc<dyn Reconciler>,
     clock: Arc<dyn Clock>,
     mut nudges: watch::Receiver<()>,
-    board: Arc<Board>,
+    statuses: Arc<TaskStatuses>,
     closing: CancellationToken,
 ) {
     let mut runner =
-        Runner { reconciler, clock, board, slots: HashMap::new(), runs: JoinSet::new(), ids: HashMap::new() };
+        Runner { reconciler, clock, statuses, slots: HashMap::new(), runs: JoinSet::new(), ids: HashMap::new() };
     runner.look(true).await;
     let mut next_look = Instant::now() + LOOK_EVERY;
     loop {
@@ -140,12 +140,12 @@ impl Runner {
             Err(error) => {
                 let problem = chain(&error);
                 tracing::warn!(task = self.name(), error = problem, "cannot see what there is to do");
-                self.board.looked(self.name(), now, Err(&problem));
+                self.statuses.looked(self.name(), now, Err(&problem));
                 return;
             }
         };
         let ids: Vec<String> = keys.iter().map(|key| key.id.clone()).collect();
-        self.board.looked(self.name(), now, Ok(&ids));
+        self.statuses.looked(self.name(), now, Ok(&ids));
         self.slots.retain(|id, slot| slot.running || ids.contains(id));
         let at_once = Instant::now();
         for key in keys {
@@ -183,7 +183,7 @@ impl Runner {
                 slot.started = Some(now);
                 slot.nudged = false;
             }
-            self.board.started(self.name(), &id, self.clock.now());
+            self.statuses.started(self.name(), &id, self.clock.now());
             let (reconciler, of) = (Arc::clone(&self.reconciler), id.clone());
             let handle = self.runs.spawn(async move {
                 tokio::time::timeout(LONGEST_RUN, reconciler.reconcile(&of))
@@ -223,7 +223,7 @@ impl Runner {
                 (Phase::Panicked, problem, Duration::ZERO)
             }
         };
-        self.board.finished(name, &id, now, phase, detail);
+        self.statuses.finished(name, &id, now, phase, detail);
         let Some(slot) = self.slots.get_mut(&id) else { return };
         slot.running = false;
         let at_once = Instant::now();

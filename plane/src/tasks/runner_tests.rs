@@ -59,30 +59,31 @@ impl Reconciler for Noted {
     }
 }
 
-struct Stage {
+struct Harness {
     noted: Arc<Noted>,
     nudge: watch::Sender<()>,
-    board: Arc<Board>,
+    statuses: Arc<TaskStatuses>,
     closing: CancellationToken,
     task: JoinHandle<()>,
 }
 
-impl Stage {
+impl Harness {
     fn new(keys: &[(&str, bool)], behave: &[(&str, Behaviour)]) -> Self {
         let noted = Arc::new(Noted {
             keys: Mutex::new(keys.iter().map(|(id, pressing)| Key { id: (*id).into(), pressing: *pressing }).collect()),
             behave: Mutex::new(behave.iter().map(|(id, behaviour)| ((*id).to_owned(), *behaviour)).collect()),
             ..Noted::default()
         });
-        let (nudge, board, closing) = (watch::Sender::new(()), Arc::new(Board::default()), CancellationToken::new());
+        let (nudge, statuses, closing) =
+            (watch::Sender::new(()), Arc::new(TaskStatuses::default()), CancellationToken::new());
         let task = tokio::spawn(run(
             Arc::clone(&noted) as Arc<dyn Reconciler>,
             Arc::new(SystemClock),
             nudge.subscribe(),
-            Arc::clone(&board),
+            Arc::clone(&statuses),
             closing.clone(),
         ));
-        Self { noted, nudge, board, closing, task }
+        Self { noted, nudge, statuses, closing, task }
     }
 
     async fn after(&self, time: Duration) {
@@ -94,7 +95,7 @@ impl Stage {
     }
 
     fn status(&self) -> TaskStatus {
-        self.board.status().remove("noted").unwrap()
+        self.statuses.status().remove("noted").unwrap()
     }
 
     async fn end(self) {
@@ -105,78 +106,78 @@ impl Stage {
 
 #[tokio::test(start_paused = true)]
 async fn a_nudge_runs_what_is_pressing_and_leaves_the_rest_alone() {
-    let stage = Stage::new(&[("settled", false), ("pressing", true)], &[]);
-    stage.after(Duration::from_secs(10)).await;
-    assert_eq!((stage.runs_of("settled").len(), stage.runs_of("pressing").len()), (1, 1), "each once at the start");
-    stage.nudge.send_replace(());
-    stage.after(Duration::from_millis(1)).await;
-    assert_eq!((stage.runs_of("settled").len(), stage.runs_of("pressing").len()), (1, 2));
+    let harness = Harness::new(&[("settled", false), ("pressing", true)], &[]);
+    harness.after(Duration::from_secs(10)).await;
+    assert_eq!((harness.runs_of("settled").len(), harness.runs_of("pressing").len()), (1, 1), "each once at the start");
+    harness.nudge.send_replace(());
+    harness.after(Duration::from_millis(1)).await;
+    assert_eq!((harness.runs_of("settled").len(), harness.runs_of("pressing").len()), (1, 2));
 
-    stage.noted.keys.lock().unwrap()[0].pressing = true;
-    stage.after(LOOK_EVERY).await;
-    assert_eq!(stage.runs_of("settled").len(), 2, "what becomes pressing is found without a nudge");
-    stage.end().await;
+    harness.noted.keys.lock().unwrap()[0].pressing = true;
+    harness.after(LOOK_EVERY).await;
+    assert_eq!(harness.runs_of("settled").len(), 2, "what becomes pressing is found without a nudge");
+    harness.end().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_thing_that_is_nudged_without_end_runs_no_more_than_five_times_a_second() {
-    let stage = Stage::new(&[("pressing", true)], &[]);
+    let harness = Harness::new(&[("pressing", true)], &[]);
     for _ in 0..1000 {
-        stage.nudge.send_replace(());
-        stage.after(Duration::from_millis(1)).await;
+        harness.nudge.send_replace(());
+        harness.after(Duration::from_millis(1)).await;
     }
-    let runs = stage.runs_of("pressing");
+    let runs = harness.runs_of("pressing");
     assert!((4..=6).contains(&runs.len()), "{}", runs.len());
-    stage.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_run_is_tried_again_ever_later_but_never_given_up() {
-    let stage = Stage::new(&[("broken", false)], &[("broken", Behaviour::Fail)]);
-    stage.after(Duration::from_secs(3600)).await;
-    let runs = stage.runs_of("broken");
+    let harness = Harness::new(&[("broken", false)], &[("broken", Behaviour::Fail)]);
+    harness.after(Duration::from_secs(3600)).await;
+    let runs = harness.runs_of("broken");
     let gaps: Vec<_> = runs.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps[0] <= FIRST_RETRY + Duration::from_millis(10), "{:?}", gaps[0]);
     assert!(gaps.iter().all(|gap| *gap <= LONGEST_RETRY + Duration::from_millis(10)), "{gaps:?}");
     assert!(gaps[10..].iter().all(|gap| *gap >= LONGEST_RETRY / 2), "{gaps:?}");
-    let status = stage.status();
+    let status = harness.status();
     assert_eq!(status.failures, u64::try_from(runs.len()).unwrap());
     let item = &status.items["broken"];
     assert_eq!((item.phase, u64::from(item.failures)), (Phase::Failed, status.failures));
     assert_eq!(item.detail, "the stored thing cannot be read: it is broken");
 
-    stage.noted.behave.lock().unwrap().clear();
-    stage.after(LONGEST_RETRY).await;
-    assert_eq!((stage.status().items["broken"].phase, stage.status().items["broken"].failures), (Phase::Done, 0));
-    stage.end().await;
+    harness.noted.behave.lock().unwrap().clear();
+    harness.after(LONGEST_RETRY).await;
+    assert_eq!((harness.status().items["broken"].phase, harness.status().items["broken"].failures), (Phase::Done, 0));
+    harness.end().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_harms_nothing_but_its_own_run() {
-    let stage = Stage::new(&[("defect", true), ("good", true)], &[("defect", Behaviour::Panic)]);
-    stage.after(Duration::from_secs(5)).await;
-    assert!(stage.runs_of("defect").len() >= 2, "it is tried again");
-    stage.nudge.send_replace(());
-    stage.after(Duration::from_secs(1)).await;
-    assert_eq!(stage.runs_of("good").len(), 2);
-    let status = stage.status();
+    let harness = Harness::new(&[("defect", true), ("good", true)], &[("defect", Behaviour::Panic)]);
+    harness.after(Duration::from_secs(5)).await;
+    assert!(harness.runs_of("defect").len() >= 2, "it is tried again");
+    harness.nudge.send_replace(());
+    harness.after(Duration::from_secs(1)).await;
+    assert_eq!(harness.runs_of("good").len(), 2);
+    let status = harness.status();
     assert_eq!((status.items["defect"].phase, status.items["defect"].detail.as_str()), (Phase::Panicked, "a defect"));
     assert_eq!(status.items["good"].phase, Phase::Done);
     assert!(status.panics >= 2);
-    stage.end().await;
+    harness.end().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_thing_never_runs_twice_at_once_and_a_nudge_meanwhile_is_not_lost() {
-    let stage = Stage::new(&[("slow", true)], &[("slow", Behaviour::Take(Duration::from_secs(60)))]);
-    stage.after(Duration::from_secs(30)).await;
-    stage.nudge.send_replace(());
-    stage.after(Duration::from_secs(29)).await;
-    assert_eq!(stage.runs_of("slow").len(), 1);
-    stage.after(Duration::from_secs(2)).await;
-    assert_eq!(stage.runs_of("slow").len(), 2, "because of the nudge");
-    assert_eq!(stage.noted.most_at_once.load(Ordering::Relaxed), 1);
-    stage.end().await;
+    let harness = Harness::new(&[("slow", true)], &[("slow", Behaviour::Take(Duration::from_secs(60)))]);
+    harness.after(Duration::from_secs(30)).await;
+    harness.nudge.send_replace(());
+    harness.after(Duration::from_secs(29)).await;
+    assert_eq!(harness.runs_of("slow").len(), 1);
+    harness.after(Duration::from_secs(2)).await;
+    assert_eq!(harness.runs_of("slow").len(), 2, "because of the nudge");
+    assert_eq!(harness.noted.most_at_once.load(Ordering::Relaxed), 1);
+    harness.end().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,35 +185,35 @@ async fn slow_things_do_not_hold_up_the_others_and_are_bounded() {
     let ids: Vec<String> = (0..40).map(|n| format!("slow-{n:02}")).collect();
     let keys: Vec<_> = ids.iter().map(|id| (id.as_str(), false)).collect();
     let behave: Vec<_> = ids.iter().map(|id| (id.as_str(), Behaviour::Take(Duration::from_secs(10)))).collect();
-    let stage = Stage::new(&keys, &behave);
-    stage.after(Duration::from_secs(1)).await;
-    assert_eq!(stage.noted.runs.lock().unwrap().len(), AT_ONCE);
-    stage.after(Duration::from_secs(30)).await;
-    assert_eq!(stage.noted.runs.lock().unwrap().len(), 40);
-    assert_eq!(stage.noted.most_at_once.load(Ordering::Relaxed), u32::try_from(AT_ONCE).unwrap());
-    stage.end().await;
+    let harness = Harness::new(&keys, &behave);
+    harness.after(Duration::from_secs(1)).await;
+    assert_eq!(harness.noted.runs.lock().unwrap().len(), AT_ONCE);
+    harness.after(Duration::from_secs(30)).await;
+    assert_eq!(harness.noted.runs.lock().unwrap().len(), 40);
+    assert_eq!(harness.noted.most_at_once.load(Ordering::Relaxed), u32::try_from(AT_ONCE).unwrap());
+    harness.end().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_hangs_is_ended_and_the_shutdown_does_not_wait_for_one() {
-    let stage = Stage::new(&[("hangs", false)], &[("hangs", Behaviour::Take(Duration::from_secs(1_000_000)))]);
-    stage.after(LONGEST_RUN + Duration::from_millis(1)).await;
-    assert_eq!(stage.status().items["hangs"].detail, "it did not end within 600 s");
-    stage.after(Duration::from_secs(10)).await;
-    assert_eq!(stage.runs_of("hangs").len(), 2);
+    let harness = Harness::new(&[("hangs", false)], &[("hangs", Behaviour::Take(Duration::from_secs(1_000_000)))]);
+    harness.after(LONGEST_RUN + Duration::from_millis(1)).await;
+    assert_eq!(harness.status().items["hangs"].detail, "it did not end within 600 s");
+    harness.after(Duration::from_secs(10)).await;
+    assert_eq!(harness.runs_of("hangs").len(), 2);
     let before = Instant::now();
-    stage.end().await;
+    harness.end().await;
     assert!(before.elapsed() <= CLOSING_DEADLINE + Duration::from_millis(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_read_is_shown_and_asked_again() {
-    let stage = Stage::new(&[("thing", false)], &[]);
-    stage.noted.cannot_look.store(true, Ordering::Relaxed);
-    stage.after(LOOK_EVERY * 2).await;
-    assert_eq!(stage.status().cannot_look.as_deref(), Some("the stored list cannot be read: the disk is full"));
-    stage.noted.cannot_look.store(false, Ordering::Relaxed);
-    stage.after(LOOK_EVERY * 2).await;
-    assert_eq!(stage.status().cannot_look, None);
-    stage.end().await;
+    let harness = Harness::new(&[("thing", false)], &[]);
+    harness.noted.cannot_look.store(true, Ordering::Relaxed);
+    harness.after(LOOK_EVERY * 2).await;
+    assert_eq!(harness.status().cannot_look.as_deref(), Some("the stored list cannot be read: the disk is full"));
+    harness.noted.cannot_look.store(false, Ordering::Relaxed);
+    harness.after(LOOK_EVERY * 2).await;
+    assert_eq!(harness.status().cannot_look, None);
+    harness.end().await;
 }

@@ -351,7 +351,7 @@ async fn a_cluster_that_is_away_is_said_in_kubernetes_own_words() {
 async fn a_gateway_that_is_away_tells_when_to_come_again() {
     // Here the way into the site is the real hub, to which nobody is connected.
     let plane = TestPlane::start_with(|options| {
-        options.site = None;
+        options.site_network = None;
         options.hub.carrier_wait = Duration::from_millis(50);
     })
     .await;

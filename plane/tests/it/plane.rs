@@ -106,7 +106,7 @@ impl TestPlane {
         fixture::write_files(&folder.path().join("images"));
         let mut options = Options::new(folder.path(), "127.0.0.1:0".parse().unwrap(), fixture::release());
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        options.site = Some(Arc::clone(&site) as Arc<dyn SiteNetwork>);
+        options.site_network = Some(Arc::clone(&site) as Arc<dyn SiteNetwork>);
         // What the reconcilers make of things is tested with them; here things stay as they were written.
         options.reconcile = false;
         change(&mut options);

@@ -4,5 +4,5 @@ mod clusters;
 mod deletion;
 mod end_to_end;
 mod gateways;
+mod harness;
 mod housekeeping;
-mod stage;

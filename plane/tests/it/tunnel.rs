@@ -73,7 +73,7 @@ async fn until(plane: &TestPlane, admin: &str, is: impl Fn(&Gateway) -> bool) ->
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_registers_is_running_gets_its_account_and_carries_maas() {
     let plane = TestPlane::start_with(|options| {
-        options.site = None;
+        options.site_network = None;
         options.reconcile = true;
     })
     .await;

@@ -24,7 +24,7 @@ struct Step {
 pub(super) async fn waiting(tx: &mut Tx, cluster: &Cluster, reason: &str, now: Timestamp) -> Result<(), StoreError> {
     for operation in open(tx, cluster, now).await? {
         if operation.kind == OperationKind::CreateCluster.as_str() {
-            operations::set_step(&mut *tx, operation.id, 1, "turn", OperationState::Running, reason, now).await?;
+            operations::set_step(&mut *tx, operation.id, 1, "queue", OperationState::Running, reason, now).await?;
         }
         operations::transition(&mut *tx, operation.id, operation.state, reason, now).await?;
     }
@@ -35,7 +35,7 @@ pub(super) async fn waiting(tx: &mut Tx, cluster: &Cluster, reason: &str, now: T
 pub(super) async fn begun(tx: &mut Tx, cluster: &Cluster, now: Timestamp) -> Result<(), StoreError> {
     for operation in open(tx, cluster, now).await? {
         operations::transition(&mut *tx, operation.id, OperationState::Running, "", now).await?;
-        operations::set_step(&mut *tx, operation.id, 1, "turn", OperationState::Succeeded, "", now).await?;
+        operations::set_step(&mut *tx, operation.id, 1, "queue", OperationState::Succeeded, "", now).await?;
     }
     Ok(())
 }

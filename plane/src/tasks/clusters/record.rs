@@ -1,7 +1,7 @@
 //! Writing down what was found, all of it or nothing.
 
 use super::{progress, states};
-use crate::tasks::{Ground, TaskError};
+use crate::tasks::{TaskContext, TaskError};
 use ferrogate_engine::{Memory, Outcome, Pass};
 use ferrogate_model::{
     EventId, Timestamp,
@@ -16,12 +16,12 @@ use ferrogate_store::{
 };
 
 /// The cluster waits, and why.
-pub(super) async fn waiting(ground: &Ground, cluster: &Cluster, reason: &str) -> Result<(), TaskError> {
-    let now = ground.now();
+pub(super) async fn waiting(context: &TaskContext, cluster: &Cluster, reason: &str) -> Result<(), TaskError> {
+    let now = context.now();
     if cluster.reason == reason {
         return Ok(());
     }
-    let mut tx = ground.store.begin().await?;
+    let mut tx = context.store.begin().await?;
     clusters::record(&mut tx, cluster.id, &unchanged(cluster, cluster.state, reason), now).await?;
     progress::waiting(&mut tx, cluster, reason, now).await?;
     tx.commit().await?;
@@ -29,16 +29,16 @@ pub(super) async fn waiting(ground: &Ground, cluster: &Cluster, reason: &str) ->
 }
 
 /// The cluster's turn has come.
-pub(super) async fn begun(ground: &Ground, cluster: &mut Cluster) -> Result<(), TaskError> {
-    let now = ground.now();
+pub(super) async fn begun(context: &TaskContext, cluster: &mut Cluster) -> Result<(), TaskError> {
+    let now = context.now();
     let reason = "looking for machines";
-    let mut tx = ground.store.begin().await?;
+    let mut tx = context.store.begin().await?;
     clusters::record(&mut tx, cluster.id, &unchanged(cluster, ClusterState::Provisioning, reason), now).await?;
     progress::begun(&mut tx, cluster, now).await?;
     let told = [event(cluster, Severity::Info, "Provisioning", "its machines are being chosen and installed", now)];
     events::append_in(&mut tx, &told).await?;
     tx.commit().await?;
-    ground.events_added(&told);
+    context.events_added(&told);
     cluster.state = ClusterState::Provisioning;
     reason.clone_into(&mut cluster.reason);
     Ok(())
@@ -46,12 +46,12 @@ pub(super) async fn begun(ground: &Ground, cluster: &mut Cluster) -> Result<(), 
 
 /// What a pass found; returns it in words.
 pub(super) async fn found(
-    ground: &Ground,
+    context: &TaskContext,
     cluster: &Cluster,
     pass: &Pass,
     memory: &Memory,
 ) -> Result<String, TaskError> {
-    let now = ground.now();
+    let now = context.now();
     let to = states::after(cluster, &pass.outcome);
     let reason = states::reason(cluster, &pass.outcome);
     let memory = serde_json::to_value(memory).map_err(|error| TaskError::document("memory", &error))?;
@@ -68,16 +68,16 @@ pub(super) async fn found(
         pass.events.iter().map(|seen| event(cluster, seen.severity, &seen.reason, &seen.message, now)).collect();
     told.extend(state_event(cluster, to, &pass.outcome, &reason, now));
 
-    let mut tx = ground.store.begin().await?;
+    let mut tx = context.store.begin().await?;
     if let Err(stale) = clusters::record(&mut tx, cluster.id, &observed, now).await {
         tx.rollback().await?;
         // The state is somebody else's by now, but the machines are as they were seen, and what happened has happened.
         if matches!(stale, StoreError::Changed { .. }) {
             told.retain(|event| event.reason != to.as_str());
-            let mut tx = ground.store.begin().await?;
+            let mut tx = context.store.begin().await?;
             seen(&mut tx, cluster, pass, &told, now).await?;
             tx.commit().await?;
-            ground.events_added(&told);
+            context.events_added(&told);
         }
         return Err(stale.into());
     }
@@ -88,10 +88,10 @@ pub(super) async fn found(
     }
     seen(&mut tx, cluster, pass, &told, now).await?;
     tx.commit().await?;
-    ground.events_added(&told);
+    context.events_added(&told);
     if to != cluster.state {
         // A place in the queue became free, or a gateway waits for its last cluster to be gone.
-        ground.nudge();
+        context.nudge();
     }
     Ok(format!("{to}: {reason}"))
 }

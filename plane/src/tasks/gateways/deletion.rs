@@ -9,17 +9,12 @@
 
 mod decision;
 mod end;
+mod progress;
 mod release;
 
-pub(super) use decision::Call;
-
-use super::{
-    event,
-    note::{Left, Note, names},
-    presence::is_connected_elsewhere,
-};
-use crate::tasks::{Done, Ground, TaskError};
-use decision::{HINDERED_FOR, Next};
+use super::{event, presence::is_connected_elsewhere};
+use crate::tasks::{Done, TaskContext, TaskError};
+use decision::{Call, HINDERED_FOR, Next};
 use end::{End, finish};
 use ferrogate_api::OperationKind;
 use ferrogate_model::{
@@ -34,6 +29,7 @@ use ferrogate_store::{
     machines,
     operations::{self, Operation},
 };
+use progress::{DeletionProgress, HeldMachine, names};
 use std::time::Duration;
 
 /// How soon to look again while MAAS works.
@@ -42,25 +38,25 @@ const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(10);
 
 /// One step of the deletion, with the lease held.
-pub(super) async fn step(ground: &Ground, gateway: &Gateway) -> Result<Done, TaskError> {
-    let Some(own) = clusters::get(&ground.store, gateway.cluster).await?.filter(|own| own.deleted.is_none()) else {
+pub(super) async fn step(context: &TaskContext, gateway: &Gateway) -> Result<Done, TaskError> {
+    let Some(own) = clusters::get(&context.store, gateway.cluster).await?.filter(|own| own.deleted.is_none()) else {
         let said = End::Nothing.to_string();
-        finish(ground, gateway, None, End::Nothing).await?;
+        finish(context, gateway, None, End::Nothing).await?;
         return Ok(Done::new(LATER, said));
     };
-    let open = operations::open_on(&ground.store, &Subject::from(gateway.id)).await?;
+    let open = operations::open_on(&context.store, &Subject::from(gateway.id)).await?;
     let forced = open.into_iter().find(|operation| operation.kind == OperationKind::ForceDeleteGateway.as_str());
-    let note = Note::of(&own);
-    Deletion { ground, gateway, own: &own, note, forced }.step().await
+    let progress = DeletionProgress::of(&own);
+    Deletion { context, gateway, own: &own, progress, forced }.step().await
 }
 
 /// A deletion that is under way.
 struct Deletion<'a> {
-    ground: &'a Ground,
+    context: &'a TaskContext,
     gateway: &'a Gateway,
     /// The record of its own cluster.
     own: &'a Cluster,
-    note: Note,
+    progress: DeletionProgress,
     /// Somebody asked to end it whatever is left behind.
     forced: Option<Operation>,
 }
@@ -71,20 +67,20 @@ impl Deletion<'_> {
             self.report(1, "clusters", &reason).await?;
             return Ok(Done::new(LATER, reason));
         }
-        let is_here = !self.ground.sites.nodes(self.gateway.id).is_empty();
-        if !is_here && is_connected_elsewhere(self.ground, self.gateway.id).await? {
+        let is_here = !self.context.site_network.nodes(self.gateway.id).is_empty();
+        if !is_here && is_connected_elsewhere(self.context, self.gateway.id).await? {
             return Ok(Done::new(LATER, "it is connected to another replica"));
         }
-        if !is_here && self.note.release.is_none() && !self.has_ever_connected().await? {
+        if !is_here && self.progress.release.is_none() && !self.has_ever_connected().await? {
             return self.end(End::NeverConnected).await;
         }
         let away = if is_here { self.is_back().await? } else { Some(self.away_for().await?) };
-        let call = self.note.release.as_ref().map(|asked| asked.call);
+        let call = self.progress.release.as_ref().map(|asked| asked.call);
         match decision::next(call, away, self.forced.is_some()) {
             Next::Ask => self.prepare_and_ask().await,
             Next::Look => self.watch().await,
             Next::Done => {
-                let machines = self.note.release.as_ref().map(|asked| names(&asked.machines)).unwrap_or_default();
+                let machines = self.progress.release.as_ref().map(|asked| names(&asked.machines)).unwrap_or_default();
                 self.end(End::TunnelGone { machines }).await
             }
             Next::Wait => self.wait().await,
@@ -102,7 +98,7 @@ impl Deletion<'_> {
     /// Clusters that run through the gateway, for people.
     async fn clusters_in_the_way(&self) -> Result<Option<String>, TaskError> {
         let filter = Filter { gateway: Some(self.gateway.id), kind: Some(ClusterKind::Tenant), ..Filter::default() };
-        let list = clusters::list(&self.ground.store, &filter, &Page::first(10)).await?;
+        let list = clusters::list(&self.context.store, &filter, &Page::first(10)).await?;
         if list.items.is_empty() {
             return Ok(None);
         }
@@ -113,16 +109,16 @@ impl Deletion<'_> {
 
     async fn has_ever_connected(&self) -> Result<bool, TaskError> {
         Ok(self.gateway.last_seen.is_some()
-            || !gateway_nodes::list(&self.ground.store, self.gateway.id).await?.is_empty())
+            || !gateway_nodes::list(&self.context.store, self.gateway.id).await?.is_empty())
     }
 
     /// The machines that are, or may be, held still.
-    async fn held(&self) -> Result<Vec<Left>, TaskError> {
-        if let Some(asked) = &self.note.release {
+    async fn held(&self) -> Result<Vec<HeldMachine>, TaskError> {
+        if let Some(asked) = &self.progress.release {
             return Ok(asked.machines.clone());
         }
-        let known = machines::list(&self.ground.store, self.own.id, &Page::first(Page::MAX)).await?.items;
-        Ok(known.into_iter().map(|row| Left { system_id: row.system_id, hostname: row.hostname }).collect())
+        let known = machines::list(&self.context.store, self.own.id, &Page::first(Page::MAX)).await?.items;
+        Ok(known.into_iter().map(|row| HeldMachine { system_id: row.system_id, hostname: row.hostname }).collect())
     }
 
     /// The same in words.
@@ -133,7 +129,7 @@ impl Deletion<'_> {
 
     /// The gateway is away, and may come back.
     async fn wait(&self) -> Result<Done, TaskError> {
-        if self.note.release.is_some() {
+        if self.progress.release.is_some() {
             return Ok(Done::new(SOON * 5, "the tunnel ended before MAAS answered; whether it comes back is awaited"));
         }
         let machines = self.held_names().await?;
@@ -145,7 +141,7 @@ impl Deletion<'_> {
     /// Why nobody knows, or can change, whether the machines are held still.
     async fn lost(&self) -> Result<String, TaskError> {
         let machines = self.held_names().await?;
-        Ok(match self.note.release.as_ref().map(|asked| asked.call) {
+        Ok(match self.progress.release.as_ref().map(|asked| asked.call) {
             None => format!("{machines} were not given back, because no node of the gateway is connected"),
             Some(Call::Noted) => format!(
                 "whether MAAS was asked to take back {machines} is not known, because the plane was interrupted; no node of \
@@ -163,8 +159,8 @@ impl Deletion<'_> {
         if self.forced.is_some() {
             return self.abandon(reason).await;
         }
-        let now = self.ground.now();
-        let since = *self.note.hindered_since.get_or_insert(now);
+        let now = self.context.now();
+        let since = *self.progress.hindered_since.get_or_insert(now);
         self.keep().await?;
         if elapsed(since, now) >= HINDERED_FOR || self.gateway.state == GatewayState::DeletionStuck {
             return self.stuck(&reason).await;
@@ -183,17 +179,17 @@ impl Deletion<'_> {
         );
         if self.gateway.state == GatewayState::DeletionStuck {
             if self.gateway.reason != reason {
-                let now = self.ground.now();
+                let now = self.context.now();
                 let stuck = GatewayState::DeletionStuck;
-                gateways::set_reason(&self.ground.store, self.gateway.id, stuck, &reason, now).await?;
+                gateways::set_reason(&self.context.store, self.gateway.id, stuck, &reason, now).await?;
             }
             return Ok(Done::new(LATER, reason));
         }
         // Whoever asks again gives it the whole time again.
-        (self.note.away_since, self.note.hindered_since) = (None, None);
+        (self.progress.away_since, self.progress.hindered_since) = (None, None);
         self.keep().await?;
-        let now = self.ground.now();
-        let mut tx = self.ground.store.begin().await?;
+        let now = self.context.now();
+        let mut tx = self.context.store.begin().await?;
         let (from, to) = (GatewayState::Deleting, GatewayState::DeletionStuck);
         gateways::transition(&mut tx, self.gateway.id, from, to, &reason, now).await?;
         for operation in operations::open_on(&mut tx, &Subject::from(self.gateway.id)).await? {
@@ -202,7 +198,7 @@ impl Deletion<'_> {
         let told = [event(self.gateway, Severity::Error, to.as_str(), reason.clone(), now)];
         events::append_in(&mut tx, &told).await?;
         tx.commit().await?;
-        self.ground.events_added(&told);
+        self.context.events_added(&told);
         Ok(Done::new(LATER, reason))
     }
 
@@ -211,15 +207,15 @@ impl Deletion<'_> {
         if self.gateway.state != GatewayState::DeletionStuck {
             return Ok(());
         }
-        let now = self.ground.now();
+        let now = self.context.now();
         let reason = "MAAS is reached again, so the deletion goes on";
-        let mut tx = self.ground.store.begin().await?;
+        let mut tx = self.context.store.begin().await?;
         let (from, to) = (GatewayState::DeletionStuck, GatewayState::Deleting);
         gateways::transition(&mut tx, self.gateway.id, from, to, reason, now).await?;
         let told = [event(self.gateway, Severity::Info, "DeletionResumed", reason, now)];
         events::append_in(&mut tx, &told).await?;
         tx.commit().await?;
-        self.ground.events_added(&told);
+        self.context.events_added(&told);
         Ok(())
     }
 
@@ -227,13 +223,13 @@ impl Deletion<'_> {
     async fn abandon(self, why: String) -> Result<Done, TaskError> {
         let by = self.forced.as_ref().map(|operation| operation.created_by.clone()).unwrap_or_default();
         let machines = self.held().await?;
-        let may_have_name = self.note.release.is_none();
+        let may_have_name = self.progress.release.is_none();
         self.end(End::Abandoned { why, machines, may_have_name, by }).await
     }
 
     /// A node is connected; whatever was counted of its absence is over.
     async fn is_back(&mut self) -> Result<Option<Duration>, TaskError> {
-        if self.note.away_since.take().is_some() {
+        if self.progress.away_since.take().is_some() {
             self.keep().await?;
         }
         Ok(None)
@@ -241,13 +237,13 @@ impl Deletion<'_> {
 
     /// How long no node has been connected; begins to count now if it did not before.
     async fn away_for(&mut self) -> Result<Duration, TaskError> {
-        let now = self.ground.now();
-        let since = match self.note.away_since {
+        let now = self.context.now();
+        let since = match self.progress.away_since {
             Some(since) => since,
             // It is stuck already: there is nothing to count.
             None if self.gateway.state == GatewayState::DeletionStuck => return Ok(Duration::MAX),
             None => {
-                self.note.away_since = Some(now);
+                self.progress.away_since = Some(now);
                 self.keep().await?;
                 now
             }
@@ -256,23 +252,23 @@ impl Deletion<'_> {
     }
 
     async fn keep(&self) -> Result<(), TaskError> {
-        self.note.keep(self.ground, self.own).await
+        self.progress.keep(self.context, self.own).await
     }
 
     async fn end(&self, how: End) -> Result<Done, TaskError> {
         let said = how.to_string();
-        finish(self.ground, self.gateway, Some(self.own), how).await?;
+        finish(self.context, self.gateway, Some(self.own), how).await?;
         Ok(Done::new(LATER, said))
     }
 
     /// Shows people how far it is.
     async fn report(&self, seq: u32, step: &str, reason: &str) -> Result<(), TaskError> {
-        let (ground, gateway) = (self.ground, self.gateway);
+        let (context, gateway) = (self.context, self.gateway);
         if gateway.reason == reason || gateway.state == GatewayState::DeletionStuck {
             return Ok(());
         }
-        let now = ground.now();
-        let mut tx = ground.store.begin().await?;
+        let now = context.now();
+        let mut tx = context.store.begin().await?;
         gateways::set_reason(&mut tx, gateway.id, GatewayState::Deleting, reason, now).await?;
         for operation in operations::open_on(&mut tx, &Subject::from(gateway.id)).await? {
             if !is_deletion(&operation) {

@@ -1,8 +1,8 @@
 //! How the machines of a gateway are. Looking only: the installer built them, and changes of a gateway are made by the engine
 //! when somebody asks for them.
 
-use super::{LOOK_DEADLINE, Presence, site};
-use crate::tasks::{Ground, TaskError, ground};
+use super::{LOOK_DEADLINE, Presence, maas_access};
+use crate::tasks::{TaskContext, TaskError, context};
 use ferrogate_engine::{mark, ownership};
 use ferrogate_maas::{
     MaasError, MaasFailure,
@@ -20,32 +20,32 @@ use ferrogate_store::{
     machines::{self, Machine},
 };
 
-pub(super) async fn step(ground: &Ground, gateway: &Gateway, presence: &Presence) -> Result<(), TaskError> {
-    let maas = site(ground, gateway).await?.and_then(|site| site.maas_within(LOOK_DEADLINE));
+pub(super) async fn step(context: &TaskContext, gateway: &Gateway, presence: &Presence) -> Result<(), TaskError> {
+    let maas = maas_access(context, gateway).await?.and_then(|access| access.client_within(LOOK_DEADLINE));
     let found = match maas {
         Ok(maas) => ownership::machines_of(&maas, &gateway.cluster).await,
         Err(problem) => {
-            judge_account(ground, gateway, AccountState::Refused, &problem).await?;
+            judge_account(context, gateway, AccountState::Refused, &problem).await?;
             return Ok(());
         }
     };
     let (state, reason) = match &found {
         Ok(_) => (AccountState::Ready, String::new()),
-        Err(error) => (account_state(error), ground::words(error)),
+        Err(error) => (account_state(error), context::words(error)),
     };
-    judge_account(ground, gateway, state, &reason).await?;
+    judge_account(context, gateway, state, &reason).await?;
     let Ok(found) = found else { return Ok(()) };
-    let Some(own) = clusters::get(&ground.store, gateway.cluster).await?.filter(|own| own.deleted.is_none()) else {
+    let Some(own) = clusters::get(&context.store, gateway.cluster).await?.filter(|own| own.deleted.is_none()) else {
         return Ok(());
     };
-    let now = ground.now();
-    let before = machines::list(&ground.store, own.id, &Page::first(Page::MAX)).await?.items;
+    let now = context.now();
+    let before = machines::list(&context.store, own.id, &Page::first(Page::MAX)).await?.items;
     let rows: Vec<Machine> = found
         .iter()
         .filter(|machine| !matches!(machine.status, MachineStatus::Ready | MachineStatus::New))
         .map(|machine| row(&own, machine, presence, &before, now))
         .collect();
-    let mut tx = ground.store.begin().await?;
+    let mut tx = context.store.begin().await?;
     machines::replace(&mut tx, own.id, &rows).await?;
     if let Some(observed) = judge_cluster(&own, gateway, presence) {
         clusters::record(&mut tx, own.id, &observed, now).await?;
@@ -63,25 +63,25 @@ fn account_state(error: &MaasError) -> AccountState {
 
 /// The gateway's account works as well as its own look at MAAS did.
 async fn judge_account(
-    ground: &Ground,
+    context: &TaskContext,
     gateway: &Gateway,
     state: AccountState,
     reason: &str,
 ) -> Result<(), StoreError> {
-    let Some(account) = accounts::get(&ground.store, gateway.account).await?.filter(|found| found.deleted.is_none())
+    let Some(account) = accounts::get(&context.store, gateway.account).await?.filter(|found| found.deleted.is_none())
     else {
         return Ok(());
     };
     if account.state != state || account.reason != reason {
-        accounts::set_state(&ground.store, account.id, state, reason, ground.now()).await?;
+        accounts::set_state(&context.store, account.id, state, reason, context.now()).await?;
     }
     Ok(())
 }
 
 /// The state of the gateway's own cluster, where it changes.
 fn judge_cluster(own: &Cluster, gateway: &Gateway, presence: &Presence) -> Option<Observed> {
-    let is_whole = presence.roll.present.len() >= usize::try_from(gateway.desired_nodes).unwrap_or(usize::MAX);
-    let reason = if is_whole { "every node is connected".to_owned() } else { presence.roll.shortfall() };
+    let is_whole = presence.nodes.connected.len() >= usize::try_from(gateway.desired_nodes).unwrap_or(usize::MAX);
+    let reason = if is_whole { "every node is connected".to_owned() } else { presence.nodes.shortfall() };
     let to = match own.state {
         ClusterState::Running if !is_whole => ClusterState::Degraded,
         ClusterState::Degraded if is_whole => ClusterState::Running,
@@ -109,7 +109,7 @@ fn not_connected(machine: &types::Machine, node: Option<&str>, presence: &Presen
         Power::Error | Power::Unknown => "",
     };
     let is_node = |name: &str| node == Some(name) || machine.hostname == name;
-    match presence.roll.absent.iter().find(|(name, _)| is_node(name)) {
+    match presence.nodes.disconnected.iter().find(|(name, _)| is_node(name)) {
         Some((_, Some(seen))) => {
             let why = format!("its gateway is not connected to the plane, it was last heard at {seen:.0}{power}");
             (MachineState::Failed, why)
@@ -122,8 +122,8 @@ fn not_connected(machine: &types::Machine, node: Option<&str>, presence: &Presen
 
 fn row(own: &Cluster, machine: &types::Machine, presence: &Presence, before: &[Machine], now: Timestamp) -> Machine {
     let node = machine.owner_data.get(mark::NODE).cloned();
-    let is_connected = node.as_ref().is_some_and(|node| presence.roll.present.contains(node))
-        || presence.roll.present.contains(&machine.hostname);
+    let is_connected = node.as_ref().is_some_and(|node| presence.nodes.connected.contains(node))
+        || presence.nodes.connected.contains(&machine.hostname);
     let (state, reason) = match machine.status {
         MachineStatus::Allocated => (MachineState::Allocating, String::new()),
         MachineStatus::Deploying => (MachineState::Deploying, String::new()),

@@ -2,8 +2,8 @@
 
 use super::event;
 use crate::{
-    roll::{Roll, is_elsewhere},
-    tasks::Ground,
+    node_connections::{NodeConnections, is_elsewhere},
+    tasks::TaskContext,
 };
 use ferrogate_model::{
     GatewayId, Timestamp,
@@ -23,7 +23,7 @@ const REPEAT_EVERY: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Presence {
     /// Who is there and who is missed.
-    pub(super) roll: Roll,
+    pub(super) nodes: NodeConnections,
     /// How many nodes are registered.
     registered: usize,
     /// How many are connected to this replica.
@@ -34,24 +34,24 @@ pub(super) struct Presence {
 
 /// Writes down which nodes are connected to this replica, and which no longer are. Whoever revokes a node ends the
 /// connections of one replica only, and a machine that takes over another's name ends none: what is revoked goes here.
-pub(super) async fn write_down(ground: &Ground, gateway: GatewayId) -> Result<(), StoreError> {
-    let connected = ground.sites.nodes(gateway);
-    let now = ground.now();
-    let good = gateway_nodes::list(&ground.store, gateway).await?;
+pub(super) async fn write_down(context: &TaskContext, gateway: GatewayId) -> Result<(), StoreError> {
+    let connected = context.site_network.nodes(gateway);
+    let now = context.now();
+    let good = gateway_nodes::list(&context.store, gateway).await?;
     for node in connected.iter().filter(|node| good.iter().all(|known| known.id != node.node_id)) {
         tracing::warn!(%gateway, node = %node.node_id, name = %node.name, "a revoked node was still connected");
-        ground.sites.disconnect(node.node_id, DisconnectReason::Revoked);
+        context.site_network.disconnect(node.node_id, DisconnectReason::Revoked);
     }
     for known in good {
-        let is_ours = known.replica.as_deref() == Some(&ground.replica);
+        let is_ours = known.replica.as_deref() == Some(&context.replica);
         match connected.iter().find(|node| node.node_id == known.id) {
             Some(node) => {
                 let is_old = known.last_seen.is_none_or(|seen| elapsed(seen, now) >= REPEAT_EVERY);
                 if !is_ours || is_old || known.version != node.version {
-                    gateway_nodes::seen(&ground.store, known.id, &node.version, &ground.replica, now).await?;
+                    gateway_nodes::seen(&context.store, known.id, &node.version, &context.replica, now).await?;
                 }
             }
-            None if is_ours => gateway_nodes::lost(&ground.store, known.id, &ground.replica).await?,
+            None if is_ours => gateway_nodes::lost(&context.store, known.id, &context.replica).await?,
             None => {}
         }
     }
@@ -59,19 +59,22 @@ pub(super) async fn write_down(ground: &Ground, gateway: GatewayId) -> Result<()
 }
 
 /// Whether a gateway that is not connected here is connected to another replica.
-pub(in crate::tasks) async fn is_connected_elsewhere(ground: &Ground, gateway: GatewayId) -> Result<bool, StoreError> {
-    let now = ground.now();
-    let nodes = gateway_nodes::list(&ground.store, gateway).await?;
-    Ok(nodes.iter().any(|node| is_elsewhere(node, &ground.replica, now)))
+pub(in crate::tasks) async fn is_connected_elsewhere(
+    context: &TaskContext,
+    gateway: GatewayId,
+) -> Result<bool, StoreError> {
+    let now = context.now();
+    let nodes = gateway_nodes::list(&context.store, gateway).await?;
+    Ok(nodes.iter().any(|node| is_elsewhere(node, &context.replica, now)))
 }
 
 impl Presence {
-    pub(super) async fn read(ground: &Ground, gateway: &Gateway) -> Result<Self, StoreError> {
-        let now = ground.now();
-        let here = ground.sites.nodes(gateway.id);
-        let nodes = gateway_nodes::list(&ground.store, gateway.id).await?;
+    pub(super) async fn read(context: &TaskContext, gateway: &Gateway) -> Result<Self, StoreError> {
+        let now = context.now();
+        let here = context.site_network.nodes(gateway.id);
+        let nodes = gateway_nodes::list(&context.store, gateway.id).await?;
         let mut presence = Self {
-            roll: Roll::call(&nodes, &here, &ground.replica, gateway.desired_nodes, now),
+            nodes: NodeConnections::of(&nodes, &here, &context.replica, gateway.desired_nodes, now),
             registered: nodes.len(),
             here: 0,
             last_seen: nodes.iter().filter_map(|node| node.last_seen).max(),
@@ -80,7 +83,7 @@ impl Presence {
         for node in nodes {
             let is_here = here.iter().any(|connected| connected.node_id == node.id);
             presence.here += usize::from(is_here);
-            if is_here || is_elsewhere(&node, &ground.replica, now) {
+            if is_here || is_elsewhere(&node, &context.replica, now) {
                 let oldest = presence.version.into_iter().chain([node.version]).min();
                 presence.version = oldest;
             }
@@ -95,7 +98,7 @@ impl Presence {
 
     fn health(&self, desired: u32) -> GatewayHealth {
         let desired = usize::try_from(desired).unwrap_or(usize::MAX);
-        match self.roll.present.len() {
+        match self.nodes.connected.len() {
             0 if self.registered == 0 => GatewayHealth::Unknown,
             0 => GatewayHealth::Unreachable,
             connected if connected >= desired => GatewayHealth::Healthy,
@@ -107,7 +110,7 @@ impl Presence {
     /// (`missed_before`, where it is remembered).
     pub(super) async fn judge(
         &self,
-        ground: &Ground,
+        context: &TaskContext,
         gateway: &Gateway,
         missed_before: Option<Vec<String>>,
     ) -> Result<(), StoreError> {
@@ -115,10 +118,11 @@ impl Presence {
         let has_moved =
             gateway.last_seen != self.last_seen || self.version.is_some() && gateway.version != self.version;
         if health != gateway.health || has_moved {
-            gateways::set_health(&ground.store, gateway.id, health, self.last_seen, self.version.as_deref()).await?;
+            gateways::set_health(&context.store, gateway.id, health, self.last_seen, self.version.as_deref()).await?;
         }
         let others = health == GatewayHealth::Degraded
-            && missed_before.is_some_and(|before| before.iter().map(String::as_str).ne(self.roll.missed()));
+            && missed_before
+                .is_some_and(|before| before.iter().map(String::as_str).ne(self.nodes.disconnected_names()));
         // A health that was never known, or is not yet, is no news.
         if (health == gateway.health && !others) || health == GatewayHealth::Unknown {
             return Ok(());
@@ -133,13 +137,17 @@ impl Presence {
                 "no node is connected; clusters keep running, but cannot be changed".to_owned()
             }
             GatewayHealth::Degraded => {
-                format!("{}; the site is reached through {}", self.roll.shortfall(), self.roll.present.join(" and "))
+                format!(
+                    "{}; the site is reached through {}",
+                    self.nodes.shortfall(),
+                    self.nodes.connected.join(" and ")
+                )
             }
             GatewayHealth::Healthy | GatewayHealth::Unknown => {
-                format!("{} of {} nodes are connected", self.roll.present.len(), gateway.desired_nodes)
+                format!("{} of {} nodes are connected", self.nodes.connected.len(), gateway.desired_nodes)
             }
         };
-        ground.tell(&[event(gateway, severity, health.as_str(), message, ground.now())]).await
+        context.tell(&[event(gateway, severity, health.as_str(), message, context.now())]).await
     }
 }
 
@@ -148,7 +156,7 @@ impl fmt::Display for Presence {
         write!(
             f,
             "{} of {} registered nodes are connected, {} of them here",
-            self.roll.present.len(),
+            self.nodes.connected.len(),
             self.registered,
             self.here
         )

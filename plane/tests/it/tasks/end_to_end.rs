@@ -1,6 +1,6 @@
 //! The real engine behind the reconciler: machines are taken and given back through the gateway.
 
-use crate::tasks::stage::Stage;
+use crate::tasks::harness::Harness;
 use ferrogate_engine::mark;
 use ferrogate_model::{
     ClusterId,
@@ -10,44 +10,44 @@ use ferrogate_plane::tasks::{Clusters, Done, Reconciler};
 use ferrogate_store::{Page, clusters, machines};
 use std::sync::Arc;
 
-async fn run(stage: &Stage, cluster: ClusterId) -> Done {
-    Clusters::new(Arc::clone(&stage.ground)).reconcile(&cluster.to_string()).await.unwrap()
+async fn run(harness: &Harness, cluster: ClusterId) -> Done {
+    Clusters::new(Arc::clone(&harness.context)).reconcile(&cluster.to_string()).await.unwrap()
 }
 
 #[tokio::test]
 async fn machines_are_taken_under_the_clusters_mark_and_all_of_them_given_back() {
-    let stage = Stage::new().await;
-    let (gateway, account) = stage.running_gateway("paris").await;
-    let (id, _) = stage.cluster("c1", gateway.id, account).await;
+    let harness = Harness::new().await;
+    let (gateway, account) = harness.running_gateway("paris").await;
+    let (id, _) = harness.cluster("c1", gateway.id, account).await;
     let ours = || {
         let mark = mark::agent_name(&id);
-        stage.maas.machines().into_iter().filter(|machine| machine.agent_name == mark).collect::<Vec<_>>()
+        harness.maas.machines().into_iter().filter(|machine| machine.agent_name == mark).collect::<Vec<_>>()
     };
     for _ in 0..100 {
-        run(&stage, id).await;
+        run(&harness, id).await;
         if ours().iter().any(|machine| machine.status == "Deployed") {
             break;
         }
         tokio::task::yield_now().await;
     }
     assert!(!ours().is_empty());
-    run(&stage, id).await;
-    let cluster = stage.read_cluster(id).await;
+    run(&harness, id).await;
+    let cluster = harness.read_cluster(id).await;
     assert_eq!(cluster.state, ClusterState::Provisioning, "{}", cluster.reason);
-    let seen = machines::list(&stage.store, id, &Page::default()).await.unwrap().items;
+    let seen = machines::list(&harness.store, id, &Page::default()).await.unwrap().items;
     assert_eq!(seen.len(), ours().len());
     assert!(seen.iter().any(|machine| machine.state == MachineState::Joining), "{seen:?}");
 
-    clusters::request_deletion(&stage.store, id, "asked for", stage.ground.now()).await.unwrap();
+    clusters::request_deletion(&harness.store, id, "asked for", harness.context.now()).await.unwrap();
     for _ in 0..100 {
-        run(&stage, id).await;
-        if stage.read_cluster(id).await.state == ClusterState::Deleted {
+        run(&harness, id).await;
+        if harness.read_cluster(id).await.state == ClusterState::Deleted {
             break;
         }
         tokio::task::yield_now().await;
     }
-    let cluster = stage.read_cluster(id).await;
+    let cluster = harness.read_cluster(id).await;
     assert_eq!(cluster.state, ClusterState::Deleted, "{}", cluster.reason);
-    assert!(stage.maas.machines().iter().all(|machine| machine.status == "Ready"));
-    assert!(machines::list(&stage.store, id, &Page::default()).await.unwrap().items.is_empty());
+    assert!(harness.maas.machines().iter().all(|machine| machine.status == "Ready"));
+    assert!(machines::list(&harness.store, id, &Page::default()).await.unwrap().items.is_empty());
 }

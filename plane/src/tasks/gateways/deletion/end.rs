@@ -1,12 +1,9 @@
 //! The records of a gateway that is gone.
 
-use super::{STEPS, is_deletion};
+use super::{STEPS, is_deletion, progress::HeldMachine};
 use crate::{
     app::audit::by_plane,
-    tasks::{
-        Ground, TaskError,
-        gateways::{event, note::Left},
-    },
+    tasks::{TaskContext, TaskError, gateways::event},
 };
 use ferrogate_engine::mark;
 use ferrogate_model::{
@@ -40,7 +37,7 @@ pub(super) enum End {
         /// Why, in words.
         why: String,
         /// What may be held still.
-        machines: Vec<Left>,
+        machines: Vec<HeldMachine>,
         /// Whether the name and the address of its API may be there still, too.
         may_have_name: bool,
         /// Who.
@@ -82,14 +79,14 @@ impl fmt::Display for End {
 
 /// Closes every record of the gateway, in one step.
 pub(super) async fn finish(
-    ground: &Ground,
+    context: &TaskContext,
     gateway: &Gateway,
     own: Option<&Cluster>,
     how: End,
 ) -> Result<(), TaskError> {
-    let now = ground.now();
+    let now = context.now();
     let reason = how.to_string();
-    let mut tx = ground.store.begin().await?;
+    let mut tx = context.store.begin().await?;
     let (from, to) = (gateway.state, GatewayState::Deleted);
     if let (End::Abandoned { why, machines, may_have_name, by }, Some(own)) = (&how, own) {
         let account = accounts::get(&mut tx, gateway.account).await?;
@@ -107,7 +104,7 @@ pub(super) async fn finish(
     let accounts = accounts::list(&mut tx, gateway.tenant, Some(gateway.id), &Page::first(Page::MAX)).await?;
     for account in accounts.items {
         accounts::delete(&mut tx, account.id, now).await?;
-        let deleted = by_plane(&ground.replica, gateway.tenant, account.id.into(), "account.delete", now);
+        let deleted = by_plane(&context.replica, gateway.tenant, account.id.into(), "account.delete", now);
         audit::append_in(&mut tx, &deleted).await?;
     }
     let nodes = gateway_nodes::revoke_all(&mut tx, gateway.id, now).await?;
@@ -115,9 +112,9 @@ pub(super) async fn finish(
     let told = [event(gateway, how.severity(), to.as_str(), reason, now)];
     events::append_in(&mut tx, &told).await?;
     tx.commit().await?;
-    ground.events_added(&told);
+    context.events_added(&told);
     for node in nodes {
-        ground.sites.disconnect(node, DisconnectReason::Revoked);
+        context.site_network.disconnect(node, DisconnectReason::Revoked);
     }
     Ok(())
 }
@@ -133,8 +130,9 @@ struct LeftBehind<'a> {
 }
 
 impl LeftBehind<'_> {
-    fn records(&self, machines: &[Left], may_have_name: bool) -> Vec<Orphan> {
-        let machine = |left: &Left| self.record(OrphanKind::Machine, left.system_id.to_string(), left.hostname.clone());
+    fn records(&self, machines: &[HeldMachine], may_have_name: bool) -> Vec<Orphan> {
+        let machine =
+            |left: &HeldMachine| self.record(OrphanKind::Machine, left.system_id.to_string(), left.hostname.clone());
         let mut all: Vec<_> = machines.iter().map(machine).collect();
         if may_have_name {
             let fqdn = mark::endpoint_fqdn(&self.own.id, &self.own.name, &self.own.spec.domain);

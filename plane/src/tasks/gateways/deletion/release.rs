@@ -1,14 +1,12 @@
 //! Giving everything back through the tunnel, and watching MAAS do it for as long as the tunnel stands.
 
-use super::{Call, Deletion, End, LATER, SOON, elapsed, event};
+use super::{
+    Call, Deletion, End, LATER, SOON, elapsed, event,
+    progress::{HeldMachine, ReleaseRequest, names},
+};
 use crate::tasks::{
-    Done, Ground, TaskError,
-    gateways::{
-        LOOK_DEADLINE,
-        note::{Asked, Left, names},
-        site,
-    },
-    ground,
+    Done, TaskContext, TaskError, context,
+    gateways::{LOOK_DEADLINE, maas_access},
 };
 use ferrogate_engine::{mark, ownership};
 use ferrogate_maas::{
@@ -41,16 +39,16 @@ impl From<MaasError> for Obstacle {
 impl Deletion<'_> {
     /// Removes everything but the machines, writes down what will be released, and makes the one call.
     pub(super) async fn prepare_and_ask(mut self) -> Result<Done, TaskError> {
-        let (ground, gateway, own) = (self.ground, self.gateway, self.own);
-        let maas = match site(ground, gateway).await?.and_then(|site| site.maas()) {
+        let (context, gateway, own) = (self.context, self.gateway, self.own);
+        let maas = match maas_access(context, gateway).await?.and_then(|access| access.client()) {
             Ok(maas) => maas,
             Err(problem) => return self.hindered(format!("its MAAS cannot be used: {problem}"), LATER).await,
         };
         self.report(2, "addresses", "removing its names and addresses").await?;
-        let machines = match prepare(ground, &maas, gateway, own).await? {
+        let machines = match prepare(context, &maas, gateway, own).await? {
             Ok(machines) => machines,
             Err(Obstacle::Words(words)) => return self.hindered(words, LATER).await,
-            Err(Obstacle::Maas(error)) => return self.hindered(ground::words(&error), LATER).await,
+            Err(Obstacle::Maas(error)) => return self.hindered(context::words(&error), LATER).await,
         };
         if machines.is_empty() {
             return self.end(End::Verified { machines: String::new() }).await;
@@ -59,16 +57,16 @@ impl Deletion<'_> {
         let ids: Vec<_> = machines.iter().map(|machine| machine.system_id.clone()).collect();
         self.resume().await?;
         self.report(3, "machines", &format!("giving back {all}, the last thing that needs the tunnel")).await?;
-        let now = ground.now();
-        self.note.release = Some(Asked { at: now, machines, call: Call::Noted });
+        let now = context.now();
+        self.progress.release = Some(ReleaseRequest { at: now, machines, call: Call::Noted });
         self.keep().await?;
         let comment = format!("ferrogate: gateway {} is deleted", gateway.name);
         match maas.release_many(&ids, Some(&comment)).await {
             Ok(_) => {
                 self.is_now(Some(Call::Answered));
-                self.note.hindered_since = None;
+                self.progress.hindered_since = None;
                 self.keep().await?;
-                ground
+                context
                     .tell(&[event(gateway, Severity::Info, "MachinesReleased", format!("MAAS takes back {all}"), now)])
                     .await?;
                 Ok(Done::new(SOON, format!("MAAS takes back {all}")))
@@ -76,13 +74,13 @@ impl Deletion<'_> {
             Err(error) => {
                 let call = Call::after(&error);
                 self.is_now(call);
-                let said = ground::words(&error);
+                let said = context::words(&error);
                 if call.is_none() {
                     // Nothing was released: the call never left, or MAAS refused it, which it does for all or none.
                     return self.hindered(said, LATER).await;
                 }
                 tracing::info!(gateway = %gateway.id, error = said, "no answer to the release of the machines");
-                self.note.hindered_since.get_or_insert(now);
+                self.progress.hindered_since.get_or_insert(now);
                 self.keep().await?;
                 Ok(Done::new(
                     SOON,
@@ -94,17 +92,18 @@ impl Deletion<'_> {
 
     /// What is known of the call now; `None` where it was never made.
     fn is_now(&mut self, call: Option<Call>) {
-        self.note.release = match (self.note.release.take(), call) {
-            (Some(asked), Some(call)) => Some(Asked { call, ..asked }),
+        self.progress.release = match (self.progress.release.take(), call) {
+            (Some(asked), Some(call)) => Some(ReleaseRequest { call, ..asked }),
             _ => None,
         };
     }
 
     /// Looks at MAAS while the tunnel still stands.
     pub(super) async fn watch(mut self) -> Result<Done, TaskError> {
-        let Some(asked) = self.note.release.clone() else { return Ok(Done::new(SOON, "")) };
+        let Some(asked) = self.progress.release.clone() else { return Ok(Done::new(SOON, "")) };
         let all = names(&asked.machines);
-        let maas = site(self.ground, self.gateway).await?.and_then(|site| site.maas_within(LOOK_DEADLINE));
+        let maas =
+            maas_access(self.context, self.gateway).await?.and_then(|access| access.client_within(LOOK_DEADLINE));
         let looked = match maas {
             Ok(maas) => look(&maas, self.own.id, &asked).await,
             Err(problem) => return self.hindered(format!("its MAAS cannot be used: {problem}"), LATER).await,
@@ -112,14 +111,14 @@ impl Deletion<'_> {
         let (marked, released) = match looked {
             Ok(seen) => seen,
             // Most likely the tunnel is breaking; the next step sees whether it is gone.
-            Err(error) => return self.hindered(ground::words(&error), SOON).await,
+            Err(error) => return self.hindered(context::words(&error), SOON).await,
         };
         if marked.iter().any(is_held) {
-            if elapsed(asked.at, self.ground.now()) < TAKES_EFFECT_WITHIN {
+            if elapsed(asked.at, self.context.now()) < TAKES_EFFECT_WITHIN {
                 return Ok(Done::new(SOON, format!("MAAS has not begun yet to take back {all}")));
             }
             // It did not take effect: begin anew, with a fresh look at what bears the mark.
-            self.note.release = None;
+            self.progress.release = None;
             return self.hindered("the machines still bear the mark, so they are given back again".into(), SOON).await;
         }
         if let Some(failed) = released.iter().find(|machine| has_failed(machine)) {
@@ -139,12 +138,12 @@ impl Deletion<'_> {
 
 /// Everything that must be gone before the machines, and then the machines themselves.
 async fn prepare(
-    ground: &Ground,
+    context: &TaskContext,
     maas: &Client,
     gateway: &Gateway,
     own: &Cluster,
-) -> Result<Result<Vec<Left>, Obstacle>, TaskError> {
-    if let Some(words) = match leftovers(ground, maas, gateway).await? {
+) -> Result<Result<Vec<HeldMachine>, Obstacle>, TaskError> {
+    if let Some(words) = match leftovers(context, maas, gateway).await? {
         Ok(words) => words,
         Err(error) => return Ok(Err(error.into())),
     } {
@@ -165,7 +164,7 @@ async fn prepare(
 
 /// Machines that still bear the mark of a cluster that is gone; there should be none.
 async fn leftovers(
-    ground: &Ground,
+    context: &TaskContext,
     maas: &Client,
     gateway: &Gateway,
 ) -> Result<Result<Option<String>, MaasError>, TaskError> {
@@ -173,7 +172,7 @@ async fn leftovers(
         Filter { gateway: Some(gateway.id), kind: Some(ClusterKind::Tenant), deleted: true, ..Filter::default() };
     let mut page = Page::first(Page::MAX);
     loop {
-        let list = clusters::list(&ground.store, &filter, &page).await?;
+        let list = clusters::list(&context.store, &filter, &page).await?;
         for cluster in &list.items {
             let found = match ownership::machines_of(maas, &cluster.id).await {
                 Ok(found) => found,
@@ -217,7 +216,11 @@ fn gone_is_good(result: Result<(), MaasError>) -> Result<(), MaasError> {
 }
 
 /// What bears the mark, and what has become of the machines that were given back.
-async fn look(maas: &Client, own: ClusterId, asked: &Asked) -> Result<(Vec<Machine>, Vec<Machine>), MaasError> {
+async fn look(
+    maas: &Client,
+    own: ClusterId,
+    asked: &ReleaseRequest,
+) -> Result<(Vec<Machine>, Vec<Machine>), MaasError> {
     let marked = ownership::machines_of(maas, &own).await?;
     let ids: Vec<_> = asked.machines.iter().map(|machine| machine.system_id.clone()).collect();
     let mut released = maas.machines(&MachineFilter { ids: ids.clone(), ..MachineFilter::default() }).await?;
@@ -269,6 +272,6 @@ fn cannot_be_released(machine: &Machine) -> Option<String> {
     })
 }
 
-fn left(machine: Machine) -> Left {
-    Left { system_id: machine.system_id, hostname: machine.hostname }
+fn left(machine: Machine) -> HeldMachine {
+    HeldMachine { system_id: machine.system_id, hostname: machine.hostname }
 }

@@ -1,4 +1,4 @@
-//! What the reconcilers are tested on: a real store, a simulated MAAS in memory, a gateway whose nodes connect when the test
+//! The harness in which the reconcilers are tested: a real store, a simulated MAAS in memory, a gateway whose nodes connect when the test
 //! says so, and a clock that the test moves.
 
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use ferrogate_model::{
 use ferrogate_net::{BoxIo, ConnectError, ConnectFailure, Connector, Network, Target};
 use ferrogate_plane::{
     SiteNetwork,
-    tasks::{Builder, EngineBuilder, Ground},
+    tasks::{Builder, EngineBuilder, TaskContext},
 };
 use ferrogate_store::{
     MasterKey, Page, SecretHash, Store, Subject,
@@ -176,8 +176,8 @@ impl AsyncWrite for Stream {
     }
 }
 
-pub(crate) struct Stage {
-    pub(crate) ground: Arc<Ground>,
+pub(crate) struct Harness {
+    pub(crate) context: Arc<TaskContext>,
     pub(crate) store: Store,
     pub(crate) sites: Arc<TestSites>,
     pub(crate) maas: Maas,
@@ -187,7 +187,7 @@ pub(crate) struct Stage {
     _folder: tempfile::TempDir,
 }
 
-impl Stage {
+impl Harness {
     pub(crate) async fn new() -> Self {
         Self::with_builder(Arc::new(EngineBuilder::default())).await
     }
@@ -208,9 +208,9 @@ impl Stage {
             disconnected: Mutex::default(),
             news: broadcast::Sender::new(16),
         });
-        let ground = Arc::new(Ground {
+        let context = Arc::new(TaskContext {
             store: store.clone(),
-            sites: sites.clone(),
+            site_network: sites.clone(),
             builder,
             clock: clock.clone(),
             replica: "plane-a".into(),
@@ -222,12 +222,12 @@ impl Stage {
         });
         let tenant = Tenant { id: TenantId::new(), name: "acme".into(), created: clock.now() };
         tenants::insert(&store, &tenant).await.unwrap();
-        Self { ground, store, sites, maas, clock, network, tenant: tenant.id, _folder: folder }
+        Self { context, store, sites, maas, clock, network, tenant: tenant.id, _folder: folder }
     }
 
     /// The same plane, another replica.
-    pub(crate) fn replica(&self, name: &str) -> Arc<Ground> {
-        Arc::new(Ground { replica: name.into(), ..(*self.ground).clone() })
+    pub(crate) fn replica(&self, name: &str) -> Arc<TaskContext> {
+        Arc::new(TaskContext { replica: name.into(), ..(*self.context).clone() })
     }
 
     /// A gateway with its account, the record of its own cluster and the operation that installs it, as pairing leaves them.
@@ -411,7 +411,7 @@ impl Stage {
             maas.deploy(&machine.system_id, &Deploy::default()).await.unwrap();
             names.push(machine.hostname);
         }
-        self.until(|stage| names.iter().all(|name| stage.status(name) == "Deployed")).await;
+        self.until(|harness| names.iter().all(|name| harness.status(name) == "Deployed")).await;
         names
     }
 

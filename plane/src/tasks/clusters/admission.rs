@@ -1,6 +1,6 @@
 //! Whether a cluster may be worked on now.
 
-use crate::tasks::{Ground, TaskError, gateways::is_connected_elsewhere};
+use crate::tasks::{TaskContext, TaskError, gateways::is_connected_elsewhere};
 use ferrogate_model::state::{ClusterState, GatewayState};
 use ferrogate_store::{
     Page,
@@ -13,18 +13,22 @@ const CREATED_AT_ONCE: usize = 4;
 
 /// The answer.
 #[derive(Debug)]
-pub(super) enum Turn {
+pub(super) enum Admission {
     /// Yes, through this gateway.
-    Now(Box<Gateway>),
+    Admitted(Box<Gateway>),
     /// No; why, for people.
-    Later(String),
+    Waiting(String),
     /// Another replica holds the gateway's connections.
     Elsewhere,
 }
 
-pub(super) async fn decide(ground: &Ground, cluster: &Cluster, gateway: Option<Gateway>) -> Result<Turn, TaskError> {
+pub(super) async fn decide(
+    context: &TaskContext,
+    cluster: &Cluster,
+    gateway: Option<Gateway>,
+) -> Result<Admission, TaskError> {
     let Some(gateway) = gateway.filter(|gateway| gateway.deleted.is_none()) else {
-        return Ok(Turn::Later("its gateway is deleted, so its machines cannot be reached".into()));
+        return Ok(Admission::Waiting("its gateway is deleted, so its machines cannot be reached".into()));
     };
     let name = &gateway.name;
     if cluster.state == ClusterState::Queued {
@@ -40,30 +44,30 @@ pub(super) async fn decide(ground: &Ground, cluster: &Cluster, gateway: Option<G
             GatewayState::Failed => Some(format!("gateway `{name}` has failed: {}", gateway.reason)),
         };
         if let Some(reason) = reason {
-            return Ok(Turn::Later(reason));
+            return Ok(Admission::Waiting(reason));
         }
     }
-    if ground.sites.nodes(gateway.id).is_empty() {
-        if is_connected_elsewhere(ground, gateway.id).await? {
-            return Ok(Turn::Elsewhere);
+    if context.site_network.nodes(gateway.id).is_empty() {
+        if is_connected_elsewhere(context, gateway.id).await? {
+            return Ok(Admission::Elsewhere);
         }
         let since = gateway.last_seen.map(|seen| format!("; it was last seen at {seen:.0}")).unwrap_or_default();
-        return Ok(Turn::Later(format!("gateway `{name}` is not connected{since}")));
+        return Ok(Admission::Waiting(format!("gateway `{name}` is not connected{since}")));
     }
     if cluster.state == ClusterState::Queued
-        && let Some(reason) = queue(ground, cluster).await?
+        && let Some(reason) = queue(context, cluster).await?
     {
-        return Ok(Turn::Later(reason));
+        return Ok(Admission::Waiting(reason));
     }
-    Ok(Turn::Now(Box::new(gateway)))
+    Ok(Admission::Admitted(Box::new(gateway)))
 }
 
 /// Why the cluster must still wait in its gateway's queue; `None` when it is its turn. First come, first served.
-async fn queue(ground: &Ground, cluster: &Cluster) -> Result<Option<String>, TaskError> {
+async fn queue(context: &TaskContext, cluster: &Cluster) -> Result<Option<String>, TaskError> {
     let (mut ahead, mut under_way) = (0_usize, 0_usize);
     let mut page = Page::first(Page::MAX);
     loop {
-        let list = clusters::pulses(&ground.store, Some(cluster.gateway), ClusterKind::Tenant, &page).await?;
+        let list = clusters::pulses(&context.store, Some(cluster.gateway), ClusterKind::Tenant, &page).await?;
         for pulse in &list.items {
             match pulse.state {
                 ClusterState::Provisioning => under_way += 1,

@@ -9,7 +9,7 @@ use std::{
 
 /// The state of every reconciler.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<BTreeMap<&'static str, TaskStatus>>);
+pub struct TaskStatuses(Mutex<BTreeMap<&'static str, TaskStatus>>);
 
 /// The state of one reconciler.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -57,7 +57,7 @@ pub enum Phase {
     Panicked,
 }
 
-impl Board {
+impl TaskStatuses {
     /// The state of every reconciler, by its name.
     #[must_use]
     pub fn status(&self) -> BTreeMap<&'static str, TaskStatus> {
@@ -65,8 +65,8 @@ impl Board {
     }
 
     pub(super) fn looked(&self, task: &'static str, now: Timestamp, ids: Result<&[String], &str>) {
-        let mut board = self.lock();
-        let status = board.entry(task).or_default();
+        let mut statuses = self.lock();
+        let status = statuses.entry(task).or_default();
         status.looked = Some(now);
         match ids {
             Ok(ids) => {
@@ -78,8 +78,8 @@ impl Board {
     }
 
     pub(super) fn started(&self, task: &'static str, id: &str, now: Timestamp) {
-        let mut board = self.lock();
-        let status = board.entry(task).or_default();
+        let mut statuses = self.lock();
+        let status = statuses.entry(task).or_default();
         status.runs += 1;
         let item = status.items.entry(id.to_owned()).or_insert_with(|| ItemStatus {
             started: now,
@@ -94,8 +94,8 @@ impl Board {
     }
 
     pub(super) fn finished(&self, task: &'static str, id: &str, now: Timestamp, phase: Phase, detail: String) {
-        let mut board = self.lock();
-        let status = board.entry(task).or_default();
+        let mut statuses = self.lock();
+        let status = statuses.entry(task).or_default();
         match phase {
             Phase::Failed => status.failures += 1,
             Phase::Panicked => status.panics += 1,

@@ -1,7 +1,7 @@
-//! What every reconciler stands on.
+//! What every reconciler works with.
 
 use super::{Builder, EngineBuilder, TaskError};
-use crate::{Context, app, site::SiteNetwork};
+use crate::{Context, app, site_network::SiteNetwork};
 use ferrogate_model::{Clock, Timestamp, fault::chain, proxy::ProxySettings};
 use ferrogate_store::{Store, StoreError, events::Event};
 use secrecy::SecretString;
@@ -10,13 +10,13 @@ use tokio::sync::{broadcast::error::RecvError, watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// What every reconciler stands on: the part of the plane's context that they need, so that tests can lay it by hand.
+/// What every reconciler works with: the part of the plane's context that they need, so that tests can make it by hand.
 #[derive(Clone)]
-pub struct Ground {
+pub struct TaskContext {
     /// What the plane remembers.
     pub store: Store,
     /// The way into the sites.
-    pub sites: Arc<dyn SiteNetwork>,
+    pub site_network: Arc<dyn SiteNetwork>,
     /// Builds clusters.
     pub builder: Arc<dyn Builder>,
     /// Where "now" comes from.
@@ -35,13 +35,13 @@ pub struct Ground {
     pub events: watch::Sender<()>,
 }
 
-impl Ground {
-    /// The ground of a running plane.
+impl TaskContext {
+    /// That of a running plane.
     #[must_use]
     pub fn of(context: &Context) -> Self {
         Self {
             store: context.store.clone(),
-            sites: Arc::clone(&context.site),
+            site_network: Arc::clone(&context.site_network),
             builder: Arc::new(EngineBuilder::default()),
             clock: Arc::clone(&context.clock),
             replica: context.replica.clone(),
@@ -79,9 +79,9 @@ impl Ground {
     }
 }
 
-impl fmt::Debug for Ground {
+impl fmt::Debug for TaskContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ground").field("replica", &self.replica).finish_non_exhaustive()
+        f.debug_struct("TaskContext").field("replica", &self.replica).finish_non_exhaustive()
     }
 }
 
@@ -91,13 +91,13 @@ pub(super) fn proxy(stored: Option<&SecretString>) -> Result<ProxySettings, Task
 }
 
 /// Turns the hub's news into nudges. What happened is read from the hub itself, so news that are missed lose nothing.
-pub(super) async fn listen(ground: Arc<Ground>, closing: CancellationToken) {
-    let mut news = ground.sites.watch();
+pub(super) async fn listen(context: Arc<TaskContext>, closing: CancellationToken) {
+    let mut news = context.site_network.watch();
     loop {
         tokio::select! {
             () = closing.cancelled() => return,
             heard = news.recv() => match heard {
-                Ok(_) | Err(RecvError::Lagged(_)) => ground.nudge(),
+                Ok(_) | Err(RecvError::Lagged(_)) => context.nudge(),
                 Err(RecvError::Closed) => return,
             },
         }

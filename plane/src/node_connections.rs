@@ -1,4 +1,4 @@
-//! The roll of a gateway's nodes: who answers, who is missed, and how that is said everywhere.
+//! Which nodes of a gateway are connected, which are missed, and how that is said everywhere.
 
 use ferrogate_model::Timestamp;
 use ferrogate_store::gateway_nodes::GatewayNode;
@@ -10,11 +10,11 @@ const FRESH: Duration = Duration::from_secs(60);
 
 /// Who of a gateway's nodes is connected, to any replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Roll {
+pub(crate) struct NodeConnections {
     /// Names of the nodes that are connected.
-    pub(crate) present: Vec<String>,
+    pub(crate) connected: Vec<String>,
     /// Nodes that are registered and not connected, with when they were last heard.
-    pub(crate) absent: Vec<(String, Option<Timestamp>)>,
+    pub(crate) disconnected: Vec<(String, Option<Timestamp>)>,
     /// How many nodes are wanted beyond those that ever registered.
     pub(crate) unregistered: usize,
 }
@@ -25,31 +25,31 @@ pub(crate) fn is_elsewhere(node: &GatewayNode, replica: &str, now: Timestamp) ->
         && node.last_seen.is_some_and(|seen| Duration::try_from(now.duration_since(seen)).unwrap_or_default() < FRESH)
 }
 
-impl Roll {
-    /// Calls the roll: the registered `nodes`, those connected `here`, and how many are `wanted`.
-    pub(crate) fn call(nodes: &[GatewayNode], here: &[NodeStatus], replica: &str, wanted: u32, now: Timestamp) -> Self {
-        let mut roll = Self::default();
+impl NodeConnections {
+    /// From the registered `nodes`, those connected `here`, and how many are `wanted`.
+    pub(crate) fn of(nodes: &[GatewayNode], here: &[NodeStatus], replica: &str, wanted: u32, now: Timestamp) -> Self {
+        let mut found = Self::default();
         for node in nodes {
             let is_here = here.iter().any(|connected| connected.node_id == node.id);
             if is_here || is_elsewhere(node, replica, now) {
-                roll.present.push(node.name.clone());
+                found.connected.push(node.name.clone());
             } else {
-                roll.absent.push((node.name.clone(), node.last_seen));
+                found.disconnected.push((node.name.clone(), node.last_seen));
             }
         }
-        roll.unregistered = usize::try_from(wanted).unwrap_or(usize::MAX).saturating_sub(nodes.len());
-        roll
+        found.unregistered = usize::try_from(wanted).unwrap_or(usize::MAX).saturating_sub(nodes.len());
+        found
     }
 
-    /// Names of the nodes that are missed.
-    pub(crate) fn missed(&self) -> Vec<&str> {
-        self.absent.iter().map(|(name, _)| name.as_str()).collect()
+    /// Names of the nodes that are not connected.
+    pub(crate) fn disconnected_names(&self) -> Vec<&str> {
+        self.disconnected.iter().map(|(name, _)| name.as_str()).collect()
     }
 
     /// Who is missed, for people; empty where nobody is.
     pub(crate) fn shortfall(&self) -> String {
         let mut parts: Vec<String> = self
-            .absent
+            .disconnected
             .iter()
             .map(|(name, seen)| match seen {
                 Some(seen) => format!("node {name} is not connected, it was last heard at {seen:.0}"),
@@ -89,13 +89,16 @@ mod tests {
     fn who_is_missed_is_named() {
         let now = Timestamp::from_second(1000).unwrap();
         let nodes = [node("a", Some(990), Some("other")), node("b", Some(900), Some("other")), node("c", None, None)];
-        let roll = Roll::call(&nodes, &[], "me", 5, now);
-        assert_eq!((roll.present.as_slice(), roll.missed()), (&["a".to_owned()][..], vec!["b", "c"]));
+        let connections = NodeConnections::of(&nodes, &[], "me", 5, now);
         assert_eq!(
-            roll.shortfall(),
+            (connections.connected.as_slice(), connections.disconnected_names()),
+            (&["a".to_owned()][..], vec!["b", "c"])
+        );
+        assert_eq!(
+            connections.shortfall(),
             "node b is not connected, it was last heard at 1970-01-01T00:15:00Z; node c has registered and was never \
              connected; 2 nodes have not registered yet"
         );
-        assert_eq!(Roll::call(&nodes[..1], &[], "me", 1, now).shortfall(), "");
+        assert_eq!(NodeConnections::of(&nodes[..1], &[], "me", 1, now).shortfall(), "");
     }
 }
