@@ -1,7 +1,7 @@
 //! Clusters: what a person asks for. Reconcilers carry it out.
 
 use crate::{
-    app::{accounts as app_accounts, events, operations, pairing, plan, wire},
+    app::{accounts as app_accounts, events, materials, operations, plan, wire},
     auth::Principal,
     context::Context,
     failure::{Failure, Outcome},
@@ -19,8 +19,10 @@ use ferrogate_store::{
     Subject, accounts,
     accounts::Account,
     clusters::{self, Cluster as Record, ClusterKind},
-    gateways, machines,
+    gateways::{self, Gateway},
+    machines,
 };
+use secrecy::SecretString;
 use std::time::Duration;
 
 /// How long a deleted cluster is listed (specification 7.2).
@@ -86,7 +88,7 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: ClusterC
     let (account, checked) = check(context, who, &request).await?;
     plan::must_hold(&checked)?;
     let now = context.now();
-    let materials = pairing::new_materials(request.name.to_string(), now).await?;
+    let materials = materials::generate(request.name.to_string(), now).await?;
 
     let mut tx = context.store.begin().await?;
     let gateway = gateways::get(&mut tx, account.gateway).await?;
@@ -95,18 +97,36 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: ClusterC
         return Err(Failure::conflict("gateway_going", format!("gateway `{}` is being deleted", gateway.name)));
     }
     let cluster = Record {
-        id: ClusterId::new(),
-        tenant: who.tenant,
-        gateway: gateway.id,
         account: Some(account.id),
+        ..new_record(context, &gateway, request.name, request.spec, materials, now)
+    };
+    clusters::insert(&mut tx, &cluster).await?;
+    let message = format!("{} asked for it", who.email);
+    accepted(context, who, tx, cluster, OperationKind::CreateCluster, "Requested", message).await
+}
+
+/// The record of a cluster that waits to be built through `gateway`.
+pub(crate) fn new_record(
+    context: &Context,
+    gateway: &Gateway,
+    name: Name,
+    spec: ClusterSpec,
+    materials: SecretString,
+    now: Timestamp,
+) -> Record {
+    Record {
+        id: ClusterId::new(),
+        tenant: gateway.tenant,
+        gateway: gateway.id,
+        account: None,
         kind: ClusterKind::Tenant,
-        name: request.name,
-        spec: request.spec,
+        name,
+        spec,
         state: ClusterState::Queued,
         reason: "waits for its turn".into(),
         release: context.release.clone(),
         materials: Some(materials),
-        settings: gateway.proxy,
+        settings: gateway.proxy.clone(),
         memory: serde_json::Value::Null,
         absent: false,
         api_endpoint: None,
@@ -115,10 +135,7 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: ClusterC
         created: now,
         updated: now,
         deleted: None,
-    };
-    clusters::insert(&mut tx, &cluster).await?;
-    let message = format!("{} asked for it", who.email);
-    accepted(context, who, tx, cluster, OperationKind::CreateCluster, "Requested", message).await
+    }
 }
 
 /// What creating the cluster would do.

@@ -1,40 +1,29 @@
-//! Pairing: codes for people, and what an installer gets for one.
+//! Pairing: what an installer gets for a code.
 
 use crate::{
-    app::{accounts, audit, credentials, events, install, maas, operations, proxy, wire},
-    auth::{
-        Call, Caller, Installer, Principal,
-        limits::source,
-        secret::{self, CredentialKind},
+    app::{
+        accounts, audit, clusters::new_record, events, install, install_token, maas, materials, operations, proxy, wire,
     },
+    auth::{Call, Caller, Installer, limits::source, secret},
     context::Context,
     failure::{Failure, Outcome},
 };
-use ferrogate_api::{
-    OperationKind, Page, PageQuery, PairRequest, PairResponse, PairingCode, PairingCodeCreate, PairingCodeCreated,
-    PairingCodeState,
-};
-use ferrogate_join::materials::ClusterMaterials;
+use ferrogate_api::{OperationKind, PairRequest, PairResponse};
 use ferrogate_maas::{ApiKey, Endpoint};
 use ferrogate_model::{
-    AccountId, ClusterId, Fault, GatewayId, PairingCodeId, TenantId, Timestamp,
+    AccountId, ClusterId, Fault, GatewayId, TenantId, Timestamp,
     cluster::{ClusterSpec, PoolSpec, control_plane_name},
-    fault::chain,
     release::Release,
     state::{ClusterState, GatewayHealth, GatewayState, Severity},
 };
 use ferrogate_store::{
-    SecretHash, clusters, gateways,
+    SecretHash,
+    clusters::{self, Cluster, ClusterKind},
+    gateways,
     pairing_codes::{self, Consumed},
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-
-/// How long a code is good (specification 4.2).
-const LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// Fewest characters of a request key: 128 bits in base64.
-const MIN_REQUEST_KEY: usize = 22;
 
 /// What the plane keeps of a pairing in `gateways.settings`; no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,89 +40,6 @@ pub(crate) struct PairingSettings {
     pub(crate) request_key_hash: String,
 }
 
-/// A page of the tenant's codes, the newest first.
-pub(crate) async fn list(context: &Context, who: &Principal, query: &PageQuery) -> Outcome<Page<PairingCode>> {
-    let now = context.now();
-    let list = pairing_codes::list(&context.store, who.tenant, &wire::page(query)?).await?;
-    Ok(wire::listed(list, |code| shown(code, now)))
-}
-
-/// Makes a code.
-pub(crate) async fn create(
-    context: &Context,
-    who: &Principal,
-    request: PairingCodeCreate,
-) -> Outcome<PairingCodeCreated> {
-    let note = request.note.map(|note| note.trim().to_owned()).filter(|note| !note.is_empty());
-    if note.as_ref().is_some_and(|note| note.chars().count() > 200 || note.contains(char::is_control)) {
-        return Err(Failure::invalid("bad_note", "the note is longer than 200 characters or has control characters"));
-    }
-    let now = context.now();
-    let code = secret::pairing_code();
-    let mut record = pairing_codes::PairingCode {
-        id: PairingCodeId::new(),
-        tenant: who.tenant,
-        created_by: who.user,
-        made_by: who.maker(),
-        name_hint: note,
-        code_hash: SecretHash::of(&code),
-        created: now,
-        expires: now + LIFETIME,
-        used: None,
-        used_by_gateway: None,
-        revoked: None,
-    };
-    let (mut tx, maker_expires) = credentials::making(context, who).await?;
-    record.expires = maker_expires.map_or(record.expires, |end| end.min(record.expires));
-    pairing_codes::insert(&mut tx, &record).await?;
-    tx.commit().await?;
-    let fingerprint = (!context.fingerprint.is_empty()).then(|| context.fingerprint.clone());
-    let trust = fingerprint.as_ref().map(|text| format!(" --fingerprint {text}")).unwrap_or_default();
-    let url = context.public_url.as_str().trim_end_matches('/');
-    Ok(PairingCodeCreated {
-        pairing_code: shown(record, now),
-        code: code.into(),
-        // The code itself is asked for: an argument would show in the process list and the shell's history.
-        command: format!("ferrogate install --endpoint {url}{trust}"),
-        fingerprint,
-    })
-}
-
-/// Revokes a code that was not used.
-pub(crate) async fn revoke(context: &Context, who: &Principal, code: &str) -> Outcome<()> {
-    let unknown = || Failure::not_found("pairing_code", code);
-    let id: PairingCodeId = code.parse().map_err(|_| unknown())?;
-    let record = pairing_codes::find(&context.store, who.tenant, id).await?.ok_or_else(unknown)?;
-    if record.used.is_some() {
-        return Err(Failure::conflict("pairing_code_used", "the pairing code was used already")
-            .hint("delete the gateway it made if it is not wanted"));
-    }
-    pairing_codes::revoke(&context.store, who.tenant, id, context.now()).await?;
-    Ok(())
-}
-
-fn shown(code: pairing_codes::PairingCode, now: Timestamp) -> PairingCode {
-    let state = if code.used.is_some() {
-        PairingCodeState::Used
-    } else if code.revoked.is_some() {
-        PairingCodeState::Revoked
-    } else if code.expires <= now {
-        PairingCodeState::Expired
-    } else {
-        PairingCodeState::Active
-    };
-    PairingCode {
-        id: code.id,
-        state,
-        note: code.name_hint,
-        created_by: code.created_by,
-        created_at: code.created,
-        expires_at: code.expires,
-        used_at: code.used,
-        gateway_id: code.used_by_gateway,
-    }
-}
-
 /// Uses a code: makes the gateway, its own cluster, and what its installer needs.
 pub(crate) async fn pair(context: &Context, call: &Call, request: PairRequest) -> Outcome<PairResponse> {
     let now = context.now();
@@ -145,8 +51,8 @@ pub(crate) async fn pair(context: &Context, call: &Call, request: PairRequest) -
     let Checked { spec, endpoint, key } = check(context, &request)?;
     let code = secret::normalise_pairing_code(request.code.expose());
     let ids = (GatewayId::new(), ClusterId::new());
-    let materials = new_materials(request.name.to_string(), now).await?;
-    let token = install_token(ids.0, &code, &request);
+    let materials = materials::generate(request.name.to_string(), now).await?;
+    let token = install_token::derive(ids.0, &code, &request);
 
     let mut tx = context.store.begin().await?;
     let tenant = match pairing_codes::consume(&mut tx, &SecretHash::of(&code), ids.0, now).await? {
@@ -170,7 +76,7 @@ pub(crate) async fn pair(context: &Context, call: &Call, request: PairRequest) -
     ferrogate_store::accounts::insert(&mut tx, &account).await?;
     let made = audit::by_plane(&context.replica, tenant, account.id.into(), "account.create", now);
     ferrogate_store::audit::append_in(&mut tx, &made).await?;
-    clusters::insert(&mut tx, &cluster_record(context, &gateway, spec, materials.clone(), now)).await?;
+    clusters::insert(&mut tx, &own_cluster(context, &gateway, spec, materials.clone(), now)).await?;
     let operation = operations::new(tenant, OperationKind::InstallGateway, ids.0, &ids.0, now);
     ferrogate_store::operations::insert(&mut tx, &operation).await?;
     let paired = events::new(tenant, ids.0, Severity::Info, "Paired", "an installer began to build this gateway", now);
@@ -200,10 +106,11 @@ async fn again(
     };
     let gateway = gateways::get(&context.store, gateway.ok_or_else(used)?).await?.ok_or_else(used)?;
     let settings: Option<PairingSettings> = serde_json::from_value(gateway.settings.clone()).ok();
-    let is_same = settings.is_some_and(|settings| settings.request_key_hash == request_key_hash(request))
+    let is_same = settings
+        .is_some_and(|settings| settings.request_key_hash == install_token::request_key_hash(request))
         && gateway.name == request.name
         && gateway.deleted.is_none();
-    let token = install_token(gateway.id, code, request);
+    let token = install_token::derive(gateway.id, code, request);
     if !is_same || !gateway.install_token_hash.as_ref().is_some_and(|kept| kept.matches(&token)) {
         return Err(used());
     }
@@ -256,7 +163,7 @@ fn check(context: &Context, request: &PairRequest) -> Outcome<Checked> {
     if !matches!(request.nodes, 1 | 3) {
         return Err(Failure::invalid("bad_nodes", format!("a gateway has 1 or 3 nodes, not {}", request.nodes)));
     }
-    if request.request_key.expose().len() < MIN_REQUEST_KEY {
+    if request.request_key.expose().len() < install_token::MIN_REQUEST_KEY {
         return Err(Failure::invalid("bad_request_key", "the request key is too short to be a secret"));
     }
     let endpoint = maas::endpoint(&request.maas.endpoint, "maas.endpoint")?;
@@ -305,7 +212,7 @@ fn gateway_record(
         zone: request.zone.clone(),
         resource_pool: request.resource_pool.clone(),
         installer_version: request.installer_version.chars().take(64).collect(),
-        request_key_hash: request_key_hash(request),
+        request_key_hash: install_token::request_key_hash(request),
     };
     Ok(gateways::Gateway {
         id,
@@ -328,57 +235,21 @@ fn gateway_record(
     })
 }
 
-fn cluster_record(
+/// The cluster that the gateway runs on.
+fn own_cluster(
     context: &Context,
     gateway: &gateways::Gateway,
     spec: ClusterSpec,
     materials: SecretString,
     now: Timestamp,
-) -> clusters::Cluster {
-    clusters::Cluster {
+) -> Cluster {
+    Cluster {
         id: gateway.cluster,
-        tenant: gateway.tenant,
-        gateway: gateway.id,
-        account: None,
-        kind: clusters::ClusterKind::Gateway,
-        name: gateway.name.clone(),
-        spec,
+        kind: ClusterKind::Gateway,
         state: ClusterState::Provisioning,
         reason: "the installer builds it".into(),
-        release: context.release.clone(),
-        materials: Some(materials),
-        settings: gateway.proxy.clone(),
-        memory: serde_json::Value::Null,
-        absent: false,
-        api_endpoint: None,
-        generation: 1,
-        observed_generation: 0,
-        created: now,
-        updated: now,
-        deleted: None,
+        ..new_record(context, gateway, gateway.name.clone(), spec, materials, now)
     }
-}
-
-/// New CAs, tokens and keys of a cluster, as the engine writes them. Making keys takes a while of a processor.
-pub(crate) async fn new_materials(cluster: String, now: Timestamp) -> Outcome<SecretString> {
-    tokio::task::spawn_blocking(move || {
-        let materials = ClusterMaterials::generate(&cluster, now).map_err(|error| chain(&error))?;
-        serde_json::to_string(&materials).map(SecretString::from).map_err(|error| error.to_string())
-    })
-    .await
-    .map_err(|error| Failure::internal(error.to_string()))?
-    .map_err(|cause| Failure::internal(format!("making a cluster's keys: {cause}")))
-}
-
-fn request_key_hash(request: &PairRequest) -> String {
-    secret::hash_text(request.request_key.expose())
-}
-
-/// The installer's token. Derived, not drawn, so that the same installer can be told it again although only its hash is
-/// kept; as hard to guess as the request key, which nobody else knows.
-fn install_token(gateway: GatewayId, code: &SecretString, request: &PairRequest) -> SecretString {
-    let parts = ["ferrogate-install-token-1", &gateway.to_string(), code.expose_secret(), request.request_key.expose()];
-    format!("{}{}", CredentialKind::Install.prefix(), secret::hash_text(&parts.join("\n"))).into()
 }
 
 fn response(

@@ -1,6 +1,6 @@
 //! What nobody may do with rights they have for something else.
 
-use super::{clusters, install, pairing, tokens, users};
+use super::{clusters, install, pairing_codes, tokens, users};
 use crate::{
     Options, Running, Server,
     auth::{Installer, Principal, caller::Credentials},
@@ -143,7 +143,7 @@ async fn what_ended_while_its_request_was_under_way_makes_nothing_any_more() {
     let request = TokenCreate { name: "late".into(), role: Role::Viewer, expires_in_hours: None };
     let refused = tokens::create(context, &who, request).await.unwrap_err();
     assert_eq!((refused.problem().status, refused.problem().code.as_str()), (401, "not_signed_in"));
-    let refused = pairing::create(context, &who, PairingCodeCreate::default()).await.unwrap_err();
+    let refused = pairing_codes::create(context, &who, PairingCodeCreate::default()).await.unwrap_err();
     assert_eq!(refused.problem().status, 401);
     let request = UserUpdate { role: Some(Role::Viewer), ..UserUpdate::default() };
     let other = plane.user("other@example.com", stored::Role::Admin, false).await;

@@ -5,7 +5,7 @@ use super::{
     extract::{Json as Body, Params},
 };
 use crate::{
-    app::{install, pairing},
+    app::{install, pairing, pairing_codes},
     auth::{Call, Installer, Principal},
     failure::Outcome,
 };
@@ -36,7 +36,7 @@ async fn list_pairing_codes(
     who: Principal,
     Params(page): Params<PageQuery>,
 ) -> Outcome<Json<Page<PairingCode>>> {
-    Ok(Json(pairing::list(&ctx, &who, &page).await?))
+    Ok(Json(pairing_codes::list(&ctx, &who, &page).await?))
 }
 
 /// Makes a pairing code: good for one gateway within 24 hours. It is shown only in this answer.
@@ -48,7 +48,7 @@ async fn create_pairing_code(
     call: Call,
     Body(request): Body<PairingCodeCreate>,
 ) -> Outcome<(StatusCode, Json<PairingCodeCreated>)> {
-    let created = pairing::create(&ctx, &who, request).await?;
+    let created = pairing_codes::create(&ctx, &who, request).await?;
     call.about(created.pairing_code.id);
     Ok((StatusCode::CREATED, Json(created)))
 }
@@ -58,7 +58,7 @@ async fn create_pairing_code(
     params(("pairing_code" = String, Path, description = "Id of the pairing code", example = "pair_01990f3e6b0a7c31a5d2c0ffee123456")),
     responses((status = 204, description = "Revoked")))]
 async fn revoke_pairing_code(ctx: super::State, who: Principal, Path(code): Path<String>) -> Outcome<StatusCode> {
-    pairing::revoke(&ctx, &who, &code).await?;
+    pairing_codes::revoke(&ctx, &who, &code).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
