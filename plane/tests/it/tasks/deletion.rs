@@ -95,6 +95,7 @@ async fn a_list_that_shows_everybodys_machines_is_not_acted_on() {
     let reason = harness.read_gateway(gateway.id).await.reason;
     assert!(reason.contains("shows what was not asked for"), "{reason}");
     assert!(harness.maas.machines().iter().all(|machine| machine.releases == 0));
+    assert!(harness.maas.resolve(&fqdn).is_some(), "its API keeps its name as long as its machines cannot go");
     harness.maas.faults().clear();
     until_deleted(&harness, gateway.id).await;
     assert_nothing_is_left(&harness, &machines, &fqdn);
@@ -139,7 +140,7 @@ async fn everything_is_given_back_in_one_call_that_is_the_last_to_change_anythin
 /// Cuts the tunnel when a release has taken effect: before the answer is sent, or after.
 #[derive(Debug)]
 struct TunnelRunsOnTheMachines {
-    harness: Weak<crate::tasks::harness::TestSites>,
+    sites: Weak<crate::tasks::harness::TestSites>,
     gateway: GatewayId,
     answers: bool,
 }
@@ -154,7 +155,7 @@ impl Gate for TunnelRunsOnTheMachines {
         if call.op.as_deref() != Some("release") || !call.path.contains("machines") {
             return Verdict::Pass;
         }
-        if let Some(sites) = self.harness.upgrade() {
+        if let Some(sites) = self.sites.upgrade() {
             sites.cut(self.gateway);
         }
         if self.answers { Verdict::Pass } else { Verdict::Drop }
@@ -165,7 +166,7 @@ impl Gate for TunnelRunsOnTheMachines {
 async fn a_tunnel_that_ends_with_the_machines_is_expected() {
     let harness = Harness::new().await;
     let (gateway, machines, fqdn) = big_gateway(&harness).await;
-    let gate = TunnelRunsOnTheMachines { harness: Arc::downgrade(&harness.sites), gateway: gateway.id, answers: true };
+    let gate = TunnelRunsOnTheMachines { sites: Arc::downgrade(&harness.sites), gateway: gateway.id, answers: true };
     harness.maas.set_gate(Some(Arc::new(gate)));
     delete(&harness, gateway.id).await;
     until_deleted(&harness, gateway.id).await;
@@ -208,7 +209,7 @@ async fn a_release_whose_answer_was_lost_is_not_believed_and_calls_a_person() {
     let harness = Harness::new().await;
     let (gateway, machines, fqdn) = big_gateway(&harness).await;
     let nodes = gateway_nodes::list(&harness.store, gateway.id).await.unwrap();
-    let gate = TunnelRunsOnTheMachines { harness: Arc::downgrade(&harness.sites), gateway: gateway.id, answers: false };
+    let gate = TunnelRunsOnTheMachines { sites: Arc::downgrade(&harness.sites), gateway: gateway.id, answers: false };
     harness.maas.set_gate(Some(Arc::new(gate)));
     let operation = delete(&harness, gateway.id).await;
     let found = until_stuck(&harness, gateway.id).await;
@@ -232,7 +233,7 @@ async fn a_release_whose_answer_was_lost_is_not_believed_and_calls_a_person() {
 async fn a_stuck_deletion_is_forced_and_what_may_be_left_is_recorded() {
     let harness = Harness::new().await;
     let (gateway, machines, _) = big_gateway(&harness).await;
-    let gate = TunnelRunsOnTheMachines { harness: Arc::downgrade(&harness.sites), gateway: gateway.id, answers: false };
+    let gate = TunnelRunsOnTheMachines { sites: Arc::downgrade(&harness.sites), gateway: gateway.id, answers: false };
     harness.maas.set_gate(Some(Arc::new(gate)));
     delete(&harness, gateway.id).await;
     until_stuck(&harness, gateway.id).await;

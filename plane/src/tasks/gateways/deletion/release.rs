@@ -149,15 +149,16 @@ async fn prepare(
     } {
         return Ok(Err(Obstacle::Words(words)));
     }
-    if let Err(error) = remove_endpoint(maas, own).await {
-        return Ok(Err(error.into()));
-    }
     let marked = match ownership::machines_of(maas, &own.id).await {
         Ok(marked) => marked,
         Err(error) => return Ok(Err(error.into())),
     };
     if let Some(words) = marked.iter().find_map(cannot_be_released) {
         return Ok(Err(Obstacle::Words(words)));
+    }
+    // Last, because nothing brings it back: until the machines may all be given back the gateway's API keeps its name.
+    if let Err(error) = remove_endpoint(maas, own).await {
+        return Ok(Err(error.into()));
     }
     Ok(Ok(marked.into_iter().filter(is_held).map(left).collect()))
 }
