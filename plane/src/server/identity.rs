@@ -111,7 +111,14 @@ impl ResolvesServerCert for Identity {
 }
 
 impl Authority {
+    /// Reads the authority, or makes it where there is none. Of several planes that start at once on one folder one makes
+    /// it: it is two files, and each of the planes would take the other's for what a crash left.
     fn load_or_create(folder: &Path, now: Timestamp) -> Result<Self, StartError> {
+        let _held = files::lock(folder)?;
+        Self::load_or_create_alone(folder, now)
+    }
+
+    fn load_or_create_alone(folder: &Path, now: Timestamp) -> Result<Self, StartError> {
         let (certificate_path, key_path) = (folder.join("ca.pem"), folder.join("ca.key"));
         match (files::read(&certificate_path)?, files::read(&key_path)?) {
             (Some(certificate_pem), Some(key_pem)) => Ok(Self { certificate_pem, key_pem }),
@@ -128,7 +135,7 @@ impl Authority {
             // A crash between the two writes of a first start: nobody can have trusted that authority yet.
             (None, Some(_)) => {
                 files::remove(&key_path)?;
-                Self::load_or_create(folder, now)
+                Self::load_or_create_alone(folder, now)
             }
             (Some(_), None) => Err(StartError::Certificate {
                 path: key_path,
@@ -200,6 +207,26 @@ mod tests {
         for file in ["ca.pem", "ca.key"] {
             let mode = std::fs::metadata(folder.path().join(file)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+    }
+
+    #[test]
+    fn of_many_that_start_at_once_all_have_one_authority() {
+        const STARTS: usize = 8;
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let at_once = std::sync::Barrier::new(STARTS);
+            let fingerprints = std::thread::scope(|scope| {
+                let start = || {
+                    at_once.wait();
+                    Identity::own(folder.path(), names(), SystemClock.now()).unwrap().fingerprint
+                };
+                let starts: Vec<_> = (0..STARTS).map(|_| scope.spawn(start)).collect();
+                starts.into_iter().map(|start| start.join().unwrap()).collect::<BTreeSet<_>>()
+            });
+            assert_eq!(fingerprints.len(), 1);
+            let kept = Identity::own(folder.path(), names(), SystemClock.now()).unwrap();
+            assert!(fingerprints.contains(&kept.fingerprint));
         }
     }
 

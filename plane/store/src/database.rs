@@ -115,57 +115,6 @@ impl Store {
         Db::from(self).read("counters", "SELECT value FROM counters WHERE name = $1", args!["events"]).await.map(|_| ())
     }
 
-    /// Seals every secret anew with the current master key; returns how many were sealed with another before. All or none.
-    ///
-    /// # Errors
-    /// [`StoreError::WrongKey`] or [`StoreError::Tampered`] name the value that could not be opened; nothing is changed then.
-    pub async fn reseal(&self) -> Result<u64, StoreError> {
-        /// Table, key column, sealed column; the statements that list and replace.
-        type Sealed = (&'static str, &'static str, &'static str, &'static str);
-        macro_rules! sealed {
-            ($table:literal, $key:literal, $column:literal) => {
-                (
-                    $table,
-                    $column,
-                    concat!(
-                        "SELECT ",
-                        $key,
-                        " AS id, ",
-                        $column,
-                        " AS sealed FROM ",
-                        $table,
-                        " WHERE ",
-                        $column,
-                        " IS NOT NULL"
-                    ),
-                    concat!("UPDATE ", $table, " SET ", $column, " = $2 WHERE ", $key, " = $1"),
-                )
-            };
-        }
-        const COLUMNS: &[Sealed] = &[
-            sealed!("gateways", "id", "proxy"),
-            sealed!("accounts", "id", "api_key"),
-            sealed!("clusters", "id", "materials"),
-            sealed!("clusters", "id", "settings"),
-            sealed!("settings", "key", "value"),
-        ];
-        let mut tx = self.begin().await?;
-        let mut count = 0;
-        for (table, column, list, replace) in COLUMNS {
-            for row in Db::from(&mut tx).read(table, list, vec![]).await? {
-                let (id, sealed) = (row.text("id")?, row.bytes("sealed")?);
-                let plain = self.key.open(table, column, &id, &sealed)?;
-                if !self.key.seals_with_current(&sealed) {
-                    let anew = self.key.seal(table, column, &id, &plain);
-                    Db::from(&mut tx).execute(replace, args![id, anew]).await?;
-                    count += 1;
-                }
-            }
-        }
-        tx.commit().await?;
-        Ok(count)
-    }
-
     /// Closes every connection; what runs is waited for.
     pub async fn close(&self) {
         match &self.pools {

@@ -37,7 +37,8 @@ impl MasterKey {
         Self { keys: vec![Key::generate()] }
     }
 
-    /// Reads the key file, or makes one (mode 0600) where there is none.
+    /// Reads the key file, or makes one (mode 0600) where there is none; of several that do so at once one makes it, and all
+    /// hold its key.
     ///
     /// The file has a key a line, 64 hexadecimal digits: the first seals, all open. A systemd credential is read the same way.
     ///
@@ -49,8 +50,14 @@ impl MasterKey {
             Ok(file) => Self::load(path, file),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = Self::generate();
-                key.save(path)?;
-                Ok(key)
+                match key.create(path) {
+                    Ok(()) => Ok(key),
+                    // Another plane that starts at the same time was faster: its key is the one that both must hold.
+                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                        Self::load(path, std::fs::File::open(path).map_err(|error| key_file(path, error))?)
+                    }
+                    Err(error) => Err(key_file(path, error)),
+                }
             }
             Err(error) => Err(key_file(path, error)),
         }
@@ -80,32 +87,14 @@ impl MasterKey {
         Ok(Self { keys })
     }
 
-    /// Writes the keys to a file of mode 0600, whole or not at all.
-    ///
-    /// # Errors
-    /// [`StoreError::KeyFile`] when it cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), StoreError> {
+    /// Writes the keys to a file of mode 0600 that was not there, whole or not at all.
+    fn create(&self, path: &Path) -> std::io::Result<()> {
         let mut text = Zeroizing::new(String::new());
         for key in &self.keys {
             text.push_str(&Zeroizing::new(hex(*key.bytes)));
             text.push('\n');
         }
-        ferrogate_files::write_private(path, text.as_bytes()).map_err(|error| key_file(path, error))
-    }
-
-    /// The same keys behind a new one that seals from now on. Save it, open the store with it, call
-    /// [`crate::Store::reseal`], then save [`Self::current_only`].
-    #[must_use]
-    pub fn rotated(&self) -> Self {
-        let mut keys = vec![Key::generate()];
-        keys.extend(self.keys.iter().cloned());
-        Self { keys }
-    }
-
-    /// Only the key that seals, without those that merely open.
-    #[must_use]
-    pub fn current_only(&self) -> Self {
-        Self { keys: self.keys[..1].to_vec() }
+        ferrogate_files::create_private(path, text.as_bytes())
     }
 
     /// Ids of the keys, the one that seals first; safe to show.
@@ -172,10 +161,6 @@ impl MasterKey {
         let text =
             std::str::from_utf8(&plain).map_err(|_| StoreError::Tampered { table, column, row: row.to_owned() })?;
         Ok(SecretString::from(text))
-    }
-
-    pub(crate) fn seals_with_current(&self, sealed: &[u8]) -> bool {
-        sealed.starts_with(&self.keys[0].id)
     }
 }
 
@@ -251,15 +236,37 @@ mod tests {
     }
 
     #[test]
-    fn a_rotated_key_opens_the_old_and_seals_with_the_new() {
-        let old = MasterKey::generate();
+    fn the_first_key_of_the_file_seals_and_every_one_opens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.key");
+        let old = MasterKey::load_or_create(&path).unwrap();
         let sealed = old.seal("t", "c", "r", b"x");
-        let both = old.rotated();
+        let lines = format!("{}\n{}", "5a".repeat(KEY_LENGTH), std::fs::read_to_string(&path).unwrap());
+        std::fs::write(&path, lines).unwrap();
+        let both = MasterKey::load_or_create(&path).unwrap();
         assert!(both.open("t", "c", "r", &sealed).is_ok());
-        assert!(!both.seals_with_current(&sealed));
-        let new = both.current_only();
-        assert!(matches!(new.open("t", "c", "r", &sealed), Err(StoreError::WrongKey { .. })));
-        assert!(new.open("t", "c", "r", &both.seal("t", "c", "r", b"x")).is_ok());
+        let anew = both.seal("t", "c", "r", b"x");
+        assert!(matches!(old.open("t", "c", "r", &anew), Err(StoreError::WrongKey { .. })));
+    }
+
+    #[test]
+    fn of_many_that_start_at_once_all_hold_one_key() {
+        const STARTS: usize = 8;
+        for _ in 0..50 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("master.key");
+            let at_once = std::sync::Barrier::new(STARTS);
+            let ids = std::thread::scope(|scope| {
+                let start = || {
+                    at_once.wait();
+                    MasterKey::load_or_create(&path).unwrap().ids()
+                };
+                let starts: Vec<_> = (0..STARTS).map(|_| scope.spawn(start)).collect();
+                starts.into_iter().map(|start| start.join().unwrap()).collect::<Vec<_>>()
+            });
+            let kept = MasterKey::load_or_create(&path).unwrap().ids();
+            assert!(ids.iter().all(|held| *held == kept), "{ids:?} and on the disk {kept:?}");
+        }
     }
 
     #[test]

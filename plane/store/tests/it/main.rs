@@ -91,6 +91,5 @@ contract! {
     sealing::a_changed_secret_is_named_by_table_column_and_row,
     sealing::a_secret_moved_to_another_row_is_noticed,
     sealing::the_key_of_another_plane_is_refused_at_once,
-    sealing::resealing_moves_every_secret_to_the_new_key,
     sealing::a_setting_is_set_once_by_one_of_many,
 }

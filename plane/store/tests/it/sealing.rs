@@ -85,23 +85,6 @@ pub(crate) async fn the_key_of_another_plane_is_refused_at_once(f: &Fixture) {
     again.close().await;
 }
 
-pub(crate) async fn resealing_moves_every_secret_to_the_new_key(f: &Fixture) {
-    let gateway = something_of_everything(f).await;
-    let both = f.key.rotated();
-    let store = Store::open(&f.location, both.clone()).await.unwrap();
-    // One in each sealed column, and the store's own check of the key.
-    assert_eq!(store.reseal().await.unwrap(), 6);
-    assert_eq!(store.reseal().await.unwrap(), 0);
-    store.close().await;
-
-    assert!(matches!(Store::open(&f.location, f.key.clone()).await, Err(StoreError::WrongKey { .. })));
-    let store = Store::open(&f.location, both.current_only()).await.unwrap();
-    let found = gateways::get(&store, gateway).await.unwrap().unwrap();
-    assert_eq!(found.proxy.unwrap().expose_secret(), "http://user:proxy-secret@10.20.0.3:3128");
-    assert_eq!(settings::get(&store, "setup-token").await.unwrap().unwrap().expose_secret(), "setup-secret");
-    store.close().await;
-}
-
 pub(crate) async fn a_setting_is_set_once_by_one_of_many(f: &Fixture) {
     let values: Vec<_> = (0..6).map(|n| secret(&format!("v{n}"))).collect();
     let tries = values.iter().map(|value| settings::set_if_absent(&f.store, "once", value));
