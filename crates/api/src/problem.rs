@@ -96,13 +96,6 @@ impl Problem {
         self.fault = fault;
         self
     }
-
-    /// Adds one of several faults.
-    #[must_use]
-    pub fn with_error(mut self, at: impl Into<String>, detail: impl Into<String>) -> Self {
-        self.errors.push(ProblemItem { at: at.into(), detail: detail.into(), hint: None });
-        self
-    }
 }
 
 impl fmt::Display for Problem {

@@ -90,26 +90,16 @@ pub struct AuditQuery {
     pub until: Option<Timestamp>,
 }
 
-impl EventQuery {
-    /// Which page.
-    #[must_use]
-    pub fn page(&self) -> PageQuery {
-        PageQuery { limit: self.limit, after: self.after.clone() }
-    }
+macro_rules! pages {
+    ($($query:ident),+) => {$(
+        impl $query {
+            /// Which page.
+            #[must_use]
+            pub fn page(&self) -> PageQuery {
+                PageQuery { limit: self.limit, after: self.after.clone() }
+            }
+        }
+    )+};
 }
 
-impl OperationQuery {
-    /// Which page.
-    #[must_use]
-    pub fn page(&self) -> PageQuery {
-        PageQuery { limit: self.limit, after: self.after.clone() }
-    }
-}
-
-impl AuditQuery {
-    /// Which page.
-    #[must_use]
-    pub fn page(&self) -> PageQuery {
-        PageQuery { limit: self.limit, after: self.after.clone() }
-    }
-}
+pages!(EventQuery, OperationQuery, AuditQuery);

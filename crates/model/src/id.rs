@@ -48,12 +48,6 @@ macro_rules! ids {
                 Self(Uuid::now_v7())
             }
 
-            /// The id that has these bytes.
-            #[must_use]
-            pub const fn from_uuid(uuid: Uuid) -> Self {
-                Self(uuid)
-            }
-
             /// The id's UUID.
             #[must_use]
             pub const fn uuid(&self) -> Uuid {

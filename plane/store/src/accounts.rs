@@ -143,8 +143,7 @@ pub async fn list(
          AND ($3 IS NULL OR id > $3) ORDER BY id LIMIT $4"
     );
     let rows = db.read(TABLE, sql, args![tenant, gateway, &page.after, page.rows()]).await?;
-    let items = rows.iter().map(|row| read(&db, row)).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |account| account.id.to_string()))
+    page.list(&rows, |row| read(&db, row), |account| account.id.to_string())
 }
 
 /// Replaces an account's name, gateway, endpoint, key and CA.

@@ -161,8 +161,7 @@ pub async fn list(db: impl Into<Db<'_>>, filter: &Filter, page: &Page) -> Result
             ],
         )
         .await?;
-    let items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |entry| entry.seq.to_string()))
+    page.list(&rows, read, |entry| entry.seq.to_string())
 }
 
 /// Forgets the rows before `before`; returns how many.

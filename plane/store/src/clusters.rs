@@ -241,8 +241,7 @@ pub async fn list(db: impl Into<Db<'_>>, filter: &Filter, page: &Page) -> Result
             ],
         )
         .await?;
-    let items = rows.iter().map(|row| read(&db, row)).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |cluster| cluster.id.to_string()))
+    page.list(&rows, |row| read(&db, row), |cluster| cluster.id.to_string())
 }
 
 /// What tells whether clusters that are not deleted need work, oldest first.
@@ -274,8 +273,7 @@ pub async fn pulses(
             settled: row.small("settled")? == 1,
         })
     };
-    let items = rows.iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
-    Ok(page.cut(items, |pulse| pulse.id.to_string()))
+    page.list(&rows, read, |pulse| pulse.id.to_string())
 }
 
 /// Replaces what is asked for and counts the generation up. `generation` is what the author of the change saw.

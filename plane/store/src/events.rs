@@ -132,8 +132,7 @@ pub async fn list(db: impl Into<Db<'_>>, filter: &Filter, page: &Page) -> Result
             ],
         )
         .await?;
-    let items = rows.iter().map(|row| Ok((row.int("seq")?, read(row)?))).collect::<Result<Vec<_>, StoreError>>()?;
-    let list = page.cut(items, |(seq, _)| seq.to_string());
+    let list = page.list(&rows, |row| Ok((row.int("seq")?, read(row)?)), |(seq, _)| seq.to_string())?;
     Ok(List { items: list.items.into_iter().map(|(_, event)| event).collect(), next: list.next })
 }
 

@@ -139,8 +139,7 @@ pub async fn list(db: impl Into<Db<'_>>, tenant: Option<TenantId>, page: &Page) 
         " FROM gateways WHERE ($1 IS NULL OR tenant = $1) AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3"
     );
     let rows = db.read(TABLE, sql, args![tenant, &page.after, page.rows()]).await?;
-    let items = rows.iter().map(|row| read(&db, row)).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |gateway| gateway.id.to_string()))
+    page.list(&rows, |row| read(&db, row), |gateway| gateway.id.to_string())
 }
 
 /// The ids of the gateways that are not deleted, oldest first. Opens no secret.
@@ -156,8 +155,7 @@ pub async fn ids(db: impl Into<Db<'_>>, page: &Page) -> Result<List<GatewayId>, 
             args![&page.after, page.rows()],
         )
         .await?;
-    let items = rows.iter().map(|row| row.parse("id")).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, GatewayId::to_string))
+    page.list(&rows, |row| row.parse("id"), GatewayId::to_string)
 }
 
 /// Moves a gateway from the state its author saw to another.

@@ -95,8 +95,7 @@ pub async fn list(db: impl Into<Db<'_>>, cluster: ClusterId, page: &Page) -> Res
             args![cluster, &page.after, page.rows()],
         )
         .await?;
-    let items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |machine| machine.system_id.to_string()))
+    page.list(&rows, read, |machine| machine.system_id.to_string())
 }
 
 fn read(row: &Row) -> Result<Machine, StoreError> {

@@ -130,8 +130,7 @@ pub async fn list(db: impl Into<Db<'_>>, filter: &Filter, page: &Page) -> Result
             ],
         )
         .await?;
-    let items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |operation| operation.id.to_string()))
+    page.list(&rows, read, |operation| operation.id.to_string())
 }
 
 /// The operations on a thing that have not ended, oldest first. There are a few at most, so there are no pages.

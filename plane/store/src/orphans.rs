@@ -97,8 +97,7 @@ pub async fn list(db: impl Into<Db<'_>>, tenant: TenantId, page: &Page) -> Resul
         " FROM orphans WHERE tenant = $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3"
     );
     let rows = db.into().read(TABLE, sql, args![tenant, &page.after, page.rows()]).await?;
-    let items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |orphan| orphan.id.to_string()))
+    page.list(&rows, read, |orphan| orphan.id.to_string())
 }
 
 /// Forgets a record of a tenant, because what it is about is released; tells whether it was there.

@@ -1,7 +1,7 @@
 //! Lists, a page at a time. A page begins after a key, never at a number of rows, so that rows that come and go in between
 //! are neither skipped nor shown twice.
 
-use crate::StoreError;
+use crate::{StoreError, sql::Row};
 
 /// Which part of a list is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +33,19 @@ impl Page {
         text.parse().map(Some).map_err(|_| StoreError::BadCursor { cursor: text.chars().take(80).collect() })
     }
 
-    /// Cuts what the database gave to the page asked for.
-    pub(crate) fn cut<T>(&self, mut items: Vec<T>, key: impl Fn(&T) -> String) -> List<T> {
+    /// The page that the database's `rows` are, [`Self::rows`] of them at most; `key` tells where an item is in the list.
+    pub(crate) fn list<T>(
+        &self,
+        rows: &[Row],
+        read: impl FnMut(&Row) -> Result<T, StoreError>,
+        key: impl Fn(&T) -> String,
+    ) -> Result<List<T>, StoreError> {
+        let mut items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let limit = self.limit.clamp(1, Self::MAX) as usize;
         let more = items.len() > limit;
         items.truncate(limit);
         let next = more.then(|| items.last().map(&key)).flatten();
-        List { items, next }
+        Ok(List { items, next })
     }
 }
 

@@ -145,8 +145,7 @@ pub async fn list(db: impl Into<Db<'_>>, tenant: TenantId, page: &Page) -> Resul
             args![tenant, &page.after, page.rows()],
         )
         .await?;
-    let items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |code| code.id.to_string()))
+    page.list(&rows, read, |code| code.id.to_string())
 }
 
 /// Revokes a code that was not used; tells whether it was good until now.

@@ -108,8 +108,7 @@ pub async fn list(db: impl Into<Db<'_>>, user: UserId, page: &Page) -> Result<Li
             args![user, &page.after, page.rows()],
         )
         .await?;
-    let items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |session| session.id.to_string()))
+    page.list(&rows, read, |session| session.id.to_string())
 }
 
 /// Notes that a session was used, and from when on it counts as unused.

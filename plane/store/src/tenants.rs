@@ -55,8 +55,7 @@ pub async fn list(db: impl Into<Db<'_>>, page: &Page) -> Result<List<Tenant>, St
             args![&page.after, page.rows()],
         )
         .await?;
-    let items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |tenant| tenant.id.to_string()))
+    page.list(&rows, read, |tenant| tenant.id.to_string())
 }
 
 fn read(row: &Row) -> Result<Tenant, StoreError> {

@@ -117,8 +117,7 @@ pub async fn list(
             args![tenant, user, &page.after, page.rows()],
         )
         .await?;
-    let items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |token| token.id.to_string()))
+    page.list(&rows, read, |token| token.id.to_string())
 }
 
 /// Notes that a token was used.

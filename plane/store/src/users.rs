@@ -126,8 +126,7 @@ pub async fn list(db: impl Into<Db<'_>>, tenant: TenantId, page: &Page) -> Resul
             args![tenant, &page.after, page.rows()],
         )
         .await?;
-    let items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    Ok(page.cut(items, |user| user.id.to_string()))
+    page.list(&rows, read, |user| user.id.to_string())
 }
 
 /// How many users there are in the whole plane; none means it was never set up.
