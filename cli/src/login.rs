@@ -61,7 +61,8 @@ fn ask(prompt: &str, hidden: bool, flag: &str) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-fn secret(file: Option<&PathBuf>, prompt: &str, flag: &str) -> Result<SecretString> {
+/// A secret from a file, or from a person without showing it.
+pub(crate) fn secret(file: Option<&PathBuf>, prompt: &str, flag: &str) -> Result<SecretString> {
     match file {
         Some(file) => read_secret(file),
         None => ask(prompt, true, flag).map(SecretString::from),

@@ -1,6 +1,7 @@
 //! `ferrogate`: the one binary. It signs in to a plane and works with it, installs gateways, and can be the plane, a
 //! simulated MAAS, or the whole product at once (`demo`).
 
+mod account;
 mod cluster;
 mod context;
 mod demo;
@@ -75,6 +76,13 @@ enum Command {
         plane: PlaneArgs,
         #[command(subcommand)]
         command: pairing::PairingCommand,
+    },
+    /// Change a cloud account: the MAAS that clusters are built in
+    Account {
+        #[command(flatten)]
+        plane: PlaneArgs,
+        #[command(subcommand)]
+        command: account::AccountCommand,
     },
     /// List gateways, accounts, clusters, machines, operations or events
     Get {
@@ -168,6 +176,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Login { plane, args } => login::login(&plane, &args).await,
         Command::Logout { plane } => login::logout(&plane).await,
         Command::Pairing { plane, command } => pairing::run(&plane, &command).await,
+        Command::Account { plane, command } => account::run(&plane, &command).await,
         Command::Get { plane, args } => get::get(&plane, &args).await,
         Command::Describe { plane, args } => get::describe(&plane, &args).await,
         Command::Create { plane, command } => cluster::create(&plane, &command).await,

@@ -53,6 +53,29 @@ fn a_plane_without_tls_is_refused_before_a_secret_is_sent() {
 }
 
 #[test]
+fn a_maas_key_comes_from_a_file_or_a_person_and_is_in_no_output() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("https://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let set_key = |more: &[&std::ffi::OsStr]| {
+        let mut command = ferrogate(home.path());
+        command.args(["account", "set-key", "paris", "--server", &server]).args(more);
+        parts(&command.stdin(std::process::Stdio::null()).output().unwrap())
+    };
+    let (code, _, err) = set_key(&[]);
+    assert_eq!(code, 2);
+    assert!(err.contains("MAAS API key is not given") && err.contains("--api-key-file"), "{err}");
+    let (code, _, err) = set_key(&["consumer:token:hidden".as_ref()]);
+    assert_eq!(code, 2, "not as an argument: {err}");
+    let file = home.path().join("maas.key");
+    std::fs::write(&file, "consumer:token:hidden\n").unwrap();
+    let (code, out, err) = set_key(&["--api-key-file".as_ref(), file.as_os_str()]);
+    assert_eq!((code, out.as_str()), (5, ""), "{err}");
+    assert!(err.contains("did not answer") && !err.contains("hidden"), "{err}");
+}
+
+#[test]
 fn a_secret_that_nobody_can_be_asked_for_is_named_with_its_flag() {
     let home = tempfile::tempdir().unwrap();
     let mut command = ferrogate(home.path());
