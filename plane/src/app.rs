@@ -19,6 +19,7 @@ pub(crate) mod operations;
 pub(crate) mod orphans;
 pub(crate) mod pairing;
 pub(crate) mod pairing_codes;
+pub(crate) mod password_change;
 pub(crate) mod plan;
 pub(crate) mod proxy;
 pub(crate) mod sessions;

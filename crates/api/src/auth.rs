@@ -167,6 +167,19 @@ pub struct UserUpdate {
     pub keep_tokens: bool,
 }
 
+/// Changes one's own password.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The password as it is.
+    pub current: Secret,
+    /// The new one, at least 12 characters.
+    pub new: Secret,
+    /// Ends one's other sessions only, and not one's tokens, kubeconfigs and unused pairing codes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_tokens: bool,
+}
+
 /// A changed user, and what ended with the change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UserUpdated {

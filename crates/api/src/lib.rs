@@ -24,8 +24,8 @@ pub mod version;
 pub use account::{Account, AccountCreate, AccountProperties, AccountUpdate, PoolCount, ZoneCount};
 pub use audit::{AuditEntry, AuditResult};
 pub use auth::{
-    EndedCredentials, Identity, Role, Session, SessionCreate, SessionCreated, SetupRequest, Tenant, TenantCreate,
-    Token, TokenCreate, TokenCreated, User, UserCreate, UserUpdate, UserUpdated,
+    EndedCredentials, Identity, PasswordChange, Role, Session, SessionCreate, SessionCreated, SetupRequest, Tenant,
+    TenantCreate, Token, TokenCreate, TokenCreated, User, UserCreate, UserUpdate, UserUpdated,
 };
 pub use client::{ApiError, Client, ClientOptions, EventStream};
 pub use cluster::{

@@ -7,7 +7,7 @@
 //! | a session signs out, or ends because nobody used it | nothing else: what a person made lives its own life |
 //! | a token or a kubeconfig expires | nothing else; a kubeconfig or pairing code is never good for longer than the token that made it |
 //! | a user is disabled | all its sessions, tokens, kubeconfigs and unused pairing codes, for good |
-//! | a user gets another password | the same; with `keep_tokens` only its sessions |
+//! | a user gets another password | the same; with `keep_tokens` only its sessions. Who changes its own keeps the session that asked |
 //! | a user gets a lesser role | nothing; no credential permits more than its user may |
 //! | a cluster is deleted | its kubeconfigs |
 //!
@@ -21,7 +21,7 @@ use crate::{
     failure::{Failure, Outcome},
 };
 use ferrogate_api::EndedCredentials;
-use ferrogate_model::Timestamp;
+use ferrogate_model::{SessionId, Timestamp};
 use ferrogate_store::{Maker, StoreError, Tx, pairing_codes, sessions, tokens, users};
 
 /// Begins a transaction in which `who` makes a credential or changes a user: its own is still good, and stays so until the
@@ -56,14 +56,15 @@ pub(crate) async fn end_made_by(tx: &mut Tx, maker: Maker, now: Timestamp) -> Re
 }
 
 /// Ends the sessions of a user whose password was changed or who was disabled, and everything else unless it is to be kept.
-/// The user is locked.
+/// The session `but` goes on. The user is locked.
 pub(crate) async fn end_all(
     tx: &mut Tx,
     user: &users::User,
+    but: Option<SessionId>,
     keep_tokens: bool,
     now: Timestamp,
 ) -> Result<EndedCredentials, StoreError> {
-    let sessions = sessions::remove_all(&mut *tx, user.id).await?;
+    let sessions = sessions::remove_all(&mut *tx, user.id, but).await?;
     if keep_tokens {
         return Ok(EndedCredentials { sessions, ..EndedCredentials::default() });
     }

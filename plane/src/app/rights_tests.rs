@@ -139,7 +139,7 @@ async fn what_ended_while_its_request_was_under_way_makes_nothing_any_more() {
     let context = &plane.running.context;
     let who = plane.user("admin@example.com", stored::Role::Admin, false).await;
     // It was let in, and its session is gone by the time it makes something.
-    sessions::remove_all(&context.store, who.user).await.unwrap();
+    sessions::remove_all(&context.store, who.user, None).await.unwrap();
     let request = TokenCreate { name: "late".into(), role: Role::Viewer, expires_in_hours: None };
     let refused = tokens::create(context, &who, request).await.unwrap_err();
     assert_eq!((refused.problem().status, refused.problem().code.as_str()), (401, "not_signed_in"));

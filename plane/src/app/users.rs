@@ -82,7 +82,7 @@ pub(crate) async fn update(
         users::set_password(&mut tx, user.id, &hash.into()).await?;
     }
     let ended = if ends {
-        credentials::end_all(&mut tx, &user, request.keep_tokens, context.now()).await?
+        credentials::end_all(&mut tx, &user, None, request.keep_tokens, context.now()).await?
     } else {
         EndedCredentials::default()
     };

@@ -72,12 +72,17 @@ fn people(all: &mut Examples) {
         "UserCreate",
         json!({"email": "operator@example.com", "role": "operator", "password": "a long pass phrase"}),
     );
-    all.put::<api::UserUpdate>("UserUpdate", json!({"role": "viewer"}));
-    let user = all.get("User");
-    all.put::<api::UserUpdated>(
-        "UserUpdated",
-        json!({"user": user, "ended": {"sessions": 1, "tokens": 2, "kubeconfigs": 1, "pairing_codes": 0}}),
+    all.put::<api::PasswordChange>(
+        "PasswordChange",
+        json!({"current": "a long pass phrase", "new": "another long pass phrase"}),
     );
+    all.put::<api::UserUpdate>("UserUpdate", json!({"role": "viewer"}));
+    all.put::<api::EndedCredentials>(
+        "EndedCredentials",
+        json!({"sessions": 1, "tokens": 2, "kubeconfigs": 1, "pairing_codes": 0}),
+    );
+    let (user, ended) = (all.get("User"), all.get("EndedCredentials"));
+    all.put::<api::UserUpdated>("UserUpdated", json!({"user": user, "ended": ended}));
     all.put::<api::Token>(
         "Token",
         json!({"id": id("tok"), "name": "ci", "role": "operator", "created_at": AT, "expires_at": LATER}),

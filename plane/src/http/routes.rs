@@ -41,6 +41,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/api/v1/sessions", SignedIn, "session.list"),
     route("DELETE", "/api/v1/sessions/{session}", Person(Viewer), "session.delete"),
     route("GET", "/api/v1/me", SignedIn, "me.read"),
+    route("POST", "/api/v1/me/password", Person(Viewer), "password.change"),
     route("GET", "/api/v1/tokens", SignedIn, "token.list"),
     route("POST", "/api/v1/tokens", Person(Viewer), "token.create"),
     route("DELETE", "/api/v1/tokens/{token}", SignedIn, "token.revoke"),

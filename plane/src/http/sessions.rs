@@ -2,12 +2,12 @@
 
 use super::{Ctx, Page, extract::Json as Body};
 use crate::{
-    app::{sessions, setup},
+    app::{password_change, sessions, setup},
     auth::{Call, Principal},
     failure::Outcome,
 };
 use axum::{Json, extract::Path};
-use ferrogate_api::{Identity, Session, SessionCreate, SessionCreated, SetupRequest};
+use ferrogate_api::{EndedCredentials, Identity, PasswordChange, Session, SessionCreate, SessionCreated, SetupRequest};
 use http::StatusCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -17,6 +17,7 @@ pub(super) fn router() -> OpenApiRouter<Ctx> {
         .routes(routes!(create_session, list_sessions))
         .routes(routes!(delete_session))
         .routes(routes!(who_am_i))
+        .routes(routes!(change_password))
 }
 
 /// Makes the first tenant and its admin, with the one-time token that the plane showed on its first start.
@@ -65,4 +66,18 @@ async fn delete_session(ctx: super::State, who: Principal, Path(session): Path<S
     responses((status = 200, description = "Who asks", body = Identity)))]
 async fn who_am_i(ctx: super::State, who: Principal) -> Outcome<Json<Identity>> {
     Ok(Json(sessions::identity(&ctx, &who).await?))
+}
+
+/// Changes one's own password. It ends one's other sessions, and one's tokens, kubeconfigs and unused pairing codes; the
+/// answer says how many. The session that asks goes on.
+#[utoipa::path(post, path = "/api/v1/me/password", tag = "sessions", request_body = PasswordChange,
+    responses((status = 200, description = "Changed", body = EndedCredentials)))]
+async fn change_password(
+    ctx: super::State,
+    who: Principal,
+    call: Call,
+    Body(request): Body<PasswordChange>,
+) -> Outcome<Json<EndedCredentials>> {
+    call.about(who.user);
+    Ok(Json(password_change::run(&ctx, &call, &who, request).await?))
 }

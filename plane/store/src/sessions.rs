@@ -130,12 +130,13 @@ pub async fn remove(db: impl Into<Db<'_>>, user: UserId, id: SessionId) -> Resul
     Ok(db.into().execute("DELETE FROM sessions WHERE id = $1 AND user_id = $2", args![id, user]).await? == 1)
 }
 
-/// Ends every session of a user; returns how many.
+/// Ends every session of a user, or every one `but` this; returns how many.
 ///
 /// # Errors
 /// What the database said.
-pub async fn remove_all(db: impl Into<Db<'_>>, user: UserId) -> Result<u64, StoreError> {
-    db.into().execute("DELETE FROM sessions WHERE user_id = $1", args![user]).await
+pub async fn remove_all(db: impl Into<Db<'_>>, user: UserId, but: Option<SessionId>) -> Result<u64, StoreError> {
+    let sql = "DELETE FROM sessions WHERE user_id = $1 AND ($2 IS NULL OR id <> $2)";
+    db.into().execute(sql, args![user, but]).await
 }
 
 /// Forgets the sessions that ended before `before`; returns how many.

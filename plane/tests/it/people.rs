@@ -4,7 +4,7 @@ use crate::{
     fixture,
     plane::{EMAIL, PASSWORD, TestPlane},
 };
-use ferrogate_api::{Identity, Role, TokenCreated, UserUpdated, Version};
+use ferrogate_api::{EndedCredentials, Identity, Role, TokenCreated, UserUpdated, Version};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -191,4 +191,61 @@ async fn a_plane_whose_master_key_is_lost_says_so_and_makes_no_new_one() {
     assert!(!key.exists());
     std::fs::rename(folder.path().join("elsewhere"), &key).unwrap();
     ferrogate_plane::Server::start(options()).await.unwrap().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_changes_their_own_password_with_the_old_one() {
+    const NEW: &str = "another long pass phrase";
+    let plane = TestPlane::start().await;
+    let admin = plane.set_up().await;
+    let body = json!({"email": "viewer@example.com", "role": "viewer", "password": PASSWORD});
+    plane.post("/users").token(&admin).json(body).await.status(201);
+    let session = plane.sign_in("viewer@example.com", PASSWORD).await;
+    let other = plane.sign_in("viewer@example.com", PASSWORD).await;
+    let body = json!({"name": "ci", "role": "viewer"});
+    let token: TokenCreated = plane.post("/tokens").token(&session).json(body).await.read(201);
+    let token = token.secret.expose();
+    let change = |current: &str, new: &str| json!({"current": current, "new": new});
+
+    plane.post("/me/password").json(change(PASSWORD, NEW)).await.problem(401, "not_signed_in");
+    plane.post("/me/password").token(token).json(change(PASSWORD, NEW)).await.problem(403, "person_needed");
+    plane.post("/me/password").token(&session).json(change("not this one", NEW)).await.problem(422, "wrong_password");
+    plane.post("/me/password").token(&session).json(change(PASSWORD, "short")).await.problem(422, "password_too_weak");
+    for credential in [&session, &other, token] {
+        plane.get("/me").token(credential).await.status(200);
+    }
+
+    let ended: EndedCredentials =
+        plane.post("/me/password").token(&session).json(change(PASSWORD, NEW)).await.read(200);
+    assert_eq!((ended.sessions, ended.tokens), (1, 1));
+    plane.get("/me").token(&session).await.status(200);
+    for credential in [&other, token] {
+        plane.get("/me").token(credential).await.problem(401, "not_signed_in");
+    }
+    let sign_in = json!({"email": "viewer@example.com", "password": PASSWORD});
+    plane.post("/sessions").json(sign_in).await.problem(401, "sign_in_refused");
+
+    let body = json!({"name": "ci", "role": "viewer"});
+    let token: TokenCreated = plane.post("/tokens").token(&session).json(body).await.read(201);
+    let mut keep = change(NEW, PASSWORD);
+    keep["keep_tokens"] = json!(true);
+    let ended: EndedCredentials = plane.post("/me/password").token(&session).json(keep).await.read(200);
+    assert_eq!((ended.sessions, ended.tokens), (0, 0));
+    plane.get("/me").token(token.secret.expose()).await.status(200);
+    plane.sign_in("viewer@example.com", PASSWORD).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_session_does_not_let_anybody_guess_the_password() {
+    let plane = TestPlane::start().await;
+    let session = plane.set_up().await;
+    for _ in 0..100 {
+        let body = json!({"current": "a guess of many", "new": "another long pass phrase"});
+        let answer = plane.post("/me/password").token(&session).json(body).await;
+        if answer.response.status().as_u16() == 429 {
+            return;
+        }
+        answer.problem(422, "wrong_password");
+    }
+    panic!("a hundred guesses were answered");
 }

@@ -93,7 +93,7 @@ pub(crate) async fn a_session_is_found_by_its_token_until_it_ends(f: &Fixture) {
     assert!(sessions::remove(&f.store, user, session.id).await.unwrap());
     assert_eq!(sessions::find(&f.store, user, session.id).await.unwrap(), None);
     assert_eq!(sessions::by_token(&f.store, &token, at(31)).await.unwrap(), None);
-    assert_eq!(sessions::remove_all(&f.store, user).await.unwrap(), 0);
+    assert_eq!(sessions::remove_all(&f.store, user, None).await.unwrap(), 0);
 }
 
 pub(crate) async fn a_token_is_good_until_it_expires_or_is_revoked(f: &Fixture) {
