@@ -178,13 +178,7 @@ pub(crate) fn spec() -> ClusterSpec {
 }
 
 pub(crate) fn release() -> Release {
-    serde_json::from_value(serde_json::json!({
-        "version": "0.1.0", "kubernetes": "v1.36.4", "os_image": "ubuntu/noble",
-        "gateway_image_ref": "ferrogate/gateway:0.1.0", "architectures": [],
-        "kubeadm": {"etcd_tag": "3.6.8-0", "coredns_tag": "v1.14.2", "pause_image": "registry.k8s.io/pause:3.10.2",
-            "flannel_image": "ghcr.io/flannel-io/flannel:v0.28.10", "kube_vip_image": "ghcr.io/kube-vip/kube-vip:v1.0.0"},
-    }))
-    .unwrap()
+    Release::example()
 }
 
 pub(crate) fn cluster(tenant: TenantId, gateway: GatewayId, text: &str) -> Cluster {
