@@ -8,7 +8,7 @@
 //! | a token or a kubeconfig expires | nothing else; a kubeconfig or pairing code is never good for longer than the token that made it |
 //! | a user is disabled | all its sessions, tokens, kubeconfigs and unused pairing codes, for good |
 //! | a user gets another password | the same; with `keep_tokens` only its sessions. Who changes its own keeps the session that asked |
-//! | a user gets a lesser role | nothing; no credential permits more than its user may |
+//! | a user gets a lesser role | its unused pairing codes where it may make none any more; else nothing, because no token or session permits more than its user may |
 //! | a cluster is deleted | its kubeconfigs |
 //!
 //! Every answer and session that is under way ends with its credential (`auth::revocation`).
@@ -19,6 +19,7 @@ use crate::{
     auth::{Principal, caller::Credentials},
     context::Context,
     failure::{Failure, Outcome},
+    roles,
 };
 use ferrogate_api::EndedCredentials;
 use ferrogate_model::{SessionId, Timestamp};
@@ -31,9 +32,9 @@ pub(crate) async fn making(context: &Context, who: &Principal) -> Outcome<(Tx, O
     let now = context.now();
     let ended = || Failure::unauthenticated("the credentials have just ended or were revoked");
     let mut tx = context.store.begin().await?;
-    if users::lock(&mut tx, who.user).await?.is_none_or(|user| user.disabled) {
-        return Err(ended());
-    }
+    let user = users::lock(&mut tx, who.user).await?;
+    // A role that was lowered since the request was let in permits no more than it says now.
+    user.filter(|user| !user.disabled && roles::role(user.role) >= who.role).ok_or_else(ended)?;
     let expires = match who.credentials {
         Credentials::Session(id) => {
             let session = sessions::find(&mut tx, who.user, id).await?;

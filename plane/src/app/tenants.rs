@@ -1,8 +1,8 @@
 //! Tenants of the plane.
 
 use crate::{
-    app::{users as app_users, wire},
-    auth::password,
+    app::{credentials, users as app_users, wire},
+    auth::{Principal, password},
     context::Context,
     failure::Outcome,
 };
@@ -19,7 +19,7 @@ pub(crate) async fn list(context: &Context, query: &PageQuery) -> Outcome<Page<T
 }
 
 /// Makes a tenant and its first admin.
-pub(crate) async fn create(context: &Context, request: TenantCreate) -> Outcome<Tenant> {
+pub(crate) async fn create(context: &Context, who: &Principal, request: TenantCreate) -> Outcome<Tenant> {
     let now = context.now();
     let name = app_users::check_tenant_name(&request.name)?;
     let email = app_users::check_email(&request.admin_email)?;
@@ -37,7 +37,7 @@ pub(crate) async fn create(context: &Context, request: TenantCreate) -> Outcome<
         disabled: false,
         created: now,
     };
-    let mut tx = context.store.begin().await?;
+    let (mut tx, _) = credentials::making(context, who).await?;
     tenants::insert(&mut tx, &tenant).await?;
     users::insert(&mut tx, &admin).await?;
     tx.commit().await?;

@@ -7,9 +7,9 @@ use crate::{
     failure::{Failure, Outcome},
     roles,
 };
-use ferrogate_api::{EndedCredentials, Page, PageQuery, User, UserCreate, UserUpdate, UserUpdated};
+use ferrogate_api::{EndedCredentials, Page, PageQuery, Role, User, UserCreate, UserUpdate, UserUpdated};
 use ferrogate_model::UserId;
-use ferrogate_store::users;
+use ferrogate_store::{pairing_codes, users};
 
 /// A page of the tenant's users.
 pub(crate) async fn list(context: &Context, who: &Principal, query: &PageQuery) -> Outcome<Page<User>> {
@@ -81,11 +81,15 @@ pub(crate) async fn update(
     if let Some(hash) = new_hash {
         users::set_password(&mut tx, user.id, &hash.into()).await?;
     }
-    let ended = if ends {
+    let mut ended = if ends {
         credentials::end_all(&mut tx, &user, None, request.keep_tokens, context.now()).await?
     } else {
         EndedCredentials::default()
     };
+    if request.role.is_some_and(|role| role < Role::Admin) {
+        // A pairing code is good for whoever holds it, and only admins may hand them out.
+        ended.pairing_codes += pairing_codes::revoke_of_user(&mut tx, user.id, context.now()).await?;
+    }
     tx.commit().await?;
     revocation::end_streams(context, user.id).await;
     Ok(UserUpdated { user: find(context, who, &user.id.to_string()).await.map(shown)?, ended })

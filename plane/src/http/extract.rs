@@ -10,7 +10,7 @@ use http::{header, request::Parts};
 use serde::de::DeserializeOwned;
 
 /// Largest JSON body.
-const MAX_BODY: usize = 1024 * 1024;
+pub(super) const MAX_BODY: usize = 1024 * 1024;
 /// How alike a known field must be before it is offered instead of an unknown one.
 const NEAR: f64 = 0.7;
 

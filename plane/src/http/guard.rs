@@ -3,6 +3,7 @@
 
 use super::{
     answer::{self, Failed},
+    extract::MAX_BODY,
     routes::{self, Found, Route},
 };
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     peer::Peer,
 };
 use axum::{
+    body::Body,
     extract::{MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -25,6 +27,9 @@ use tracing::Instrument as _;
 
 /// How long a handler of the API may take until it begins to answer. Waits inside it end sooner and say more.
 const DEADLINE: Duration = Duration::from_secs(90);
+/// Who was let in is asked again for a change whose body comes later than that. What this plane revokes itself is noticed at
+/// once; another replica may have revoked it.
+const SURE_FOR: Duration = Duration::from_secs(5);
 /// What everybody may read; a wrong path there is a typing error, not a refusal.
 const OPEN_READS: [&str; 3] = ["artifact.read", "page.read", "document.read"];
 /// So many characters of a request's path are written into the audit.
@@ -85,7 +90,11 @@ impl Visit {
             Ok((_, caller)) => (caller, Ok(())),
             Err((caller, failure)) => (caller, Err(failure)),
         };
-        let call = Call::new(caller, from, Arc::clone(&self.request_id), changes_seen);
+        let mut call = Call::new(caller, from, Arc::clone(&self.request_id), changes_seen);
+        let mut outcome = outcome;
+        if outcome.is_ok() && self.changes() && self.path.starts_with(API_PREFIX) {
+            (request, outcome) = self.read_body(request, found, &mut call).await;
+        }
         let response = match outcome {
             Err(failure) => failure.into_response(),
             Ok(()) => {
@@ -134,6 +143,36 @@ impl Visit {
             Ok(caller) => Ok((route, caller)),
             Err(refused) => Err(refused),
         }
+    }
+
+    /// Reads the body of a request that changes something, and asks once more who calls where that took its time: whoever
+    /// holds a body back must not be able to finish a change with a right that was taken away meanwhile.
+    async fn read_body(&self, request: Request, found: Found, call: &mut Call) -> (Request, Outcome<()>) {
+        let began = tokio::time::Instant::now();
+        let (parts, body) = request.into_parts();
+        let read = tokio::time::timeout(DEADLINE, axum::body::to_bytes(body, MAX_BODY)).await;
+        let bytes = match read {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) => {
+                let detail = format!("the body is larger than {MAX_BODY} bytes or broke off");
+                let failure = Failure::new(413, "body_unreadable", detail).because(error.to_string());
+                return (Request::from_parts(parts, Body::empty()), Err(failure));
+            }
+            Err(_) => {
+                let detail = format!("the body did not come within {} s", DEADLINE.as_secs());
+                let failure = Failure::new(408, "body_too_slow", detail).hint("send it at once");
+                return (Request::from_parts(parts, Body::empty()), Err(failure));
+            }
+        };
+        let mut outcome = Ok(());
+        let changes = self.context.streams.changes();
+        if changes != call.changes_seen || began.elapsed() >= SURE_FOR {
+            match self.admit(found, &parts.headers, call.from).await {
+                Ok((_, caller)) => *call = Call::new(caller, call.from, Arc::clone(&self.request_id), changes),
+                Err((_, failure)) => outcome = Err(failure),
+            }
+        }
+        (Request::from_parts(parts, Body::from(bytes)), outcome)
     }
 
     async fn answer(&self, request: Request, next: Next) -> Response {

@@ -37,10 +37,11 @@ async fn list_tenants(ctx: super::State, Params(page): Params<PageQuery>) -> Out
     responses((status = 201, description = "Made", body = Tenant)))]
 async fn create_tenant(
     ctx: super::State,
+    who: Principal,
     call: Call,
     Body(request): Body<TenantCreate>,
 ) -> Outcome<(StatusCode, Json<Tenant>)> {
-    let tenant = tenants::create(&ctx, request).await?;
+    let tenant = tenants::create(&ctx, &who, request).await?;
     call.about(tenant.id);
     Ok((StatusCode::CREATED, Json(tenant)))
 }

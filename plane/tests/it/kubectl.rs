@@ -197,12 +197,22 @@ impl World {
         request: &str,
         headers: &str,
     ) -> tokio_rustls::client::TlsStream<BoxIo> {
+        let path = format!("/k8s/clusters/{}/api/v1/namespaces/a/pods/b/{request}", self.objects.cluster);
+        self.begin(token, &format!("POST {path}"), headers).await
+    }
+
+    /// The head of a request on a connection of its own.
+    pub(crate) async fn begin(
+        &self,
+        token: &str,
+        request: &str,
+        headers: &str,
+    ) -> tokio_rustls::client::TlsStream<BoxIo> {
         let target = ferrogate_net::Target::new("127.0.0.1", self.plane.running.local_addr.port());
         let config = ferrogate_net::Trust::ca(&self.plane.running.ca_pem).client_config(&[b"http/1.1"]).unwrap();
         let io = ferrogate_net::Connector::connect(&ferrogate_net::Direct::new(), &target, DEADLINE).await.unwrap();
         let mut tls = ferrogate_net::connect_tls(io, &target, None, config, DEADLINE).await.unwrap();
-        let path = format!("/k8s/clusters/{}/api/v1/namespaces/a/pods/b/{request}", self.objects.cluster);
-        let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n{headers}\r\n\r\n");
+        let head = format!("{request} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n{headers}\r\n\r\n");
         tls.write_all(head.as_bytes()).await.unwrap();
         tls
     }

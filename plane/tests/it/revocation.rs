@@ -20,6 +20,13 @@ impl World {
         (made.token.id, made.secret.expose().to_owned())
     }
 
+    /// Another administrator of the tenant, signed in.
+    async fn second_admin(&self) -> String {
+        let body = json!({"email": "second@example.com", "role": "admin", "password": PASSWORD});
+        self.plane.post("/users").token(&self.admin).json(body).await.status(201);
+        self.plane.sign_in("second@example.com", PASSWORD).await
+    }
+
     async fn revoke(&self, token: TokenId) {
         self.plane.delete(&format!("/tokens/{token}")).token(&self.admin).await.status(204);
     }
@@ -233,4 +240,54 @@ async fn an_upload_and_a_wait_for_an_answer_end_too() {
     let mut answer = [0; 12];
     tokio::time::timeout(DEADLINE, upload.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 401");
+}
+
+/// Who may change something is asked for with the request's head; its body may be held back until the right is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_comes_after_the_right_was_taken_away_changes_nothing() {
+    let world = world().await;
+    let other = world.second_admin().await;
+    let me: Identity = world.plane.get("/me").token(&other).await.read(200);
+    let itself = format!("/users/{}", me.user_id);
+    let eve = json!({"email": "eve@example.com", "role": "admin", "password": PASSWORD});
+    for (request, body) in [
+        (format!("PATCH /api/v1{itself}"), json!({"role": "admin"})),
+        ("POST /api/v1/users".to_owned(), eve),
+        ("POST /api/v1/pairing-codes".to_owned(), json!({})),
+        (format!("PATCH /api/v1/accounts/{}", world.objects.account), json!({"name": "mine"})),
+    ] {
+        let body = body.to_string();
+        let length = body.len();
+        let headers = format!("content-type: application/json\r\ncontent-length: {length}\r\nexpect: 100-continue");
+        let mut held = world.begin(&other, &request, &headers).await;
+        // It was let in: the plane asks for the body.
+        let mut answer = [0; 25];
+        tokio::time::timeout(DEADLINE, held.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 100 Continue\r\n\r\n");
+        let lesser = json!({"role": "viewer"});
+        world.plane.patch(&itself).token(&world.admin).json(lesser).await.status(200);
+        held.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        tokio::time::timeout(DEADLINE, held.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 403", "{request}");
+        let again: Identity = world.plane.get("/me").token(&other).await.read(200);
+        assert_eq!(again.role, ferrogate_api::Role::Viewer, "{request}");
+        world.plane.patch(&itself).token(&world.admin).json(json!({"role": "admin"})).await.status(200);
+    }
+    let users: Value = world.plane.get("/users").token(&world.admin).await.read(200);
+    assert!(!users.to_string().contains("eve@example.com"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pairing_codes_end_with_the_right_to_make_them() {
+    let world = world().await;
+    let other = world.second_admin().await;
+    let me: Identity = world.plane.get("/me").token(&other).await.read(200);
+    let code: Value = world.plane.post("/pairing-codes").token(&other).json(json!({})).await.read(201);
+    let path = format!("/users/{}", me.user_id);
+    let changed: Value = world.plane.patch(&path).token(&world.admin).json(json!({"role": "operator"})).await.read(200);
+    assert_eq!(changed["ended"]["pairing_codes"], 1);
+    let codes: Value = world.plane.get("/pairing-codes").token(&world.admin).await.read(200);
+    let found = codes["items"].as_array().unwrap().iter().find(|one| one["id"] == code["pairing_code"]["id"]);
+    assert_eq!(found.unwrap()["state"], "revoked");
 }
