@@ -111,7 +111,7 @@ pub(crate) async fn find(maas: &Client, candidates: &BTreeSet<ClusterId>) -> Res
 
 /// The machines that were taken for a cluster, by the engine's own rule; none where MAAS's list cannot be believed.
 async fn allocated(maas: &Client, cluster: ClusterId) -> Result<Vec<Machine>, MaasError> {
-    match ownership::machines_of(maas, &cluster).await {
+    match ownership::machines_of(maas, &cluster, &[]).await {
         Err(error) if matches!(*error.failure, MaasFailure::NotAsked { .. }) => Ok(Vec::new()),
         list => list,
     }

@@ -31,6 +31,16 @@ pub struct Memory {
     pub views: Vec<MachineView>,
 }
 
+impl Memory {
+    /// The machines that were the cluster's at the last pass and that it did not give back.
+    pub(crate) fn kept(&self) -> Vec<SystemId> {
+        let kept = |(id, seen): &(&SystemId, &Seen)| {
+            seen.state != MachineState::Releasing && !self.releasing.contains_key(*id)
+        };
+        self.machines.iter().filter(kept).map(|(id, _)| id.clone()).collect()
+    }
+}
+
 /// Saves what is remembered where whoever goes on after a crash finds it.
 #[async_trait]
 pub trait Checkpoint: Send + Sync {

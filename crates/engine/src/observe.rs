@@ -25,7 +25,7 @@ pub(crate) async fn observe(
     memory: &Memory,
     now: Timestamp,
 ) -> Result<(Observed, Option<kube::Client>), MaasError> {
-    let mut machines: Vec<Machine> = marked(engine, desired).await?.iter().map(machine).collect();
+    let mut machines: Vec<Machine> = marked(engine, desired, &memory.kept()).await?.iter().map(machine).collect();
     machines.sort_by(|a, b| (&a.hostname, &a.id).cmp(&(&b.hostname, &b.id)));
     let leaving = leaving(engine, memory, &machines).await?;
     let is_unnoted = |machine: &Machine| machine.status == Status::Allocated && machine.note(mark::POOL).is_none();
@@ -55,9 +55,13 @@ pub(crate) async fn observe(
     Ok((Observed { machines, leaving, free, api, endpoint }, client))
 }
 
-/// The machines that are the cluster's, freshly listed and each checked.
-pub(crate) async fn marked(engine: &Engine, desired: &Desired) -> Result<Vec<types::Machine>, MaasError> {
-    ownership::machines_of(engine.maas(), &desired.configuration.cluster).await
+/// The machines that are the cluster's, freshly listed and each checked; `known` as [`ownership::machines_of`] has it.
+pub(crate) async fn marked(
+    engine: &Engine,
+    desired: &Desired,
+    known: &[SystemId],
+) -> Result<Vec<types::Machine>, MaasError> {
+    ownership::machines_of(engine.maas(), &desired.configuration.cluster, known).await
 }
 
 /// The machines that are free, as MAAS lists them.

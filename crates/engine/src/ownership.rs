@@ -1,7 +1,8 @@
 //! Whose is a machine that a list shows? MAAS lists machines by the mark of the allocate call (`agent_name`) and never shows
 //! that mark; a proxy that drops the filter, or a MAAS that does not know it, answers with every machine there is. So no list
 //! is believed: each machine in it must bear what was written on it, and what bears nothing yet is only ours where the filter
-//! was seen to work. A list with anything else in it is not acted on at all.
+//! was seen to work. A list with anything else in it is not acted on at all. Nor is one that shows too little: MAAS hides other
+//! users' machines from who is no administrator, so a machine that was the cluster's and is missing is asked for by itself.
 
 use crate::mark;
 use ferrogate_maas::{
@@ -112,6 +113,17 @@ const fn may_lack_the_note(status: MachineStatus) -> bool {
     matches!(status, MachineStatus::Allocated | MachineStatus::Releasing | MachineStatus::DiskErasing)
 }
 
+/// Being given back: MAAS may have cleared the mark and not yet the note.
+const fn is_given_back(status: MachineStatus) -> bool {
+    matches!(
+        status,
+        MachineStatus::Releasing
+            | MachineStatus::DiskErasing
+            | MachineStatus::FailedReleasing
+            | MachineStatus::FailedDiskErasing
+    )
+}
+
 const fn is_free(status: MachineStatus) -> bool {
     matches!(
         status,
@@ -119,13 +131,57 @@ const fn is_free(status: MachineStatus) -> bool {
     )
 }
 
+/// What became of a machine that was the cluster's and is not in the list of its machines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It is no longer the cluster's: MAAS does not know it, or shows that it bears nothing of the cluster.
+    Gone,
+    /// It may be the cluster's still. Why, in words.
+    Hidden(&'static str),
+}
+
+/// The rule for what is missing. `answer` is what MAAS says of the machine itself, `None` where it says that there is none.
+#[must_use]
+pub fn missing(cluster: &ClusterId, answer: Option<Seen<'_>>) -> Missing {
+    match answer {
+        None => Missing::Gone,
+        Some(seen) if is_free(seen.status) || is_given_back(seen.status) => Missing::Gone,
+        // When MAAS has a machine back, what is written on it is cleared.
+        Some(seen) if seen.noted == Some(cluster.to_string().as_str()) => {
+            Missing::Hidden("bears the cluster's note, and the list of its machines lacks it")
+        }
+        Some(_) => Missing::Gone,
+    }
+}
+
 /// The machines of a cluster, each of them checked. Where anything is shown that is not the cluster's, or that nobody can
-/// tell, there is no list: whoever acted on it might touch what is somebody else's.
+/// tell, there is no list: whoever acted on it might touch what is somebody else's. `known` are machines that were the
+/// cluster's when it was last looked at and that nobody of ours has given back: each that the list lacks is asked for by
+/// itself, and there is no list either where MAAS does not show it.
 ///
 /// # Errors
-/// Those of MAAS, and [`MaasFailure::NotAsked`] with the machines that are in the way.
-pub async fn machines_of(maas: &Client, cluster: &ClusterId) -> Result<Vec<Machine>, MaasError> {
+/// Those of MAAS; [`MaasFailure::NotAsked`] with the machines that are in the way; [`MaasFailure::Hidden`] with those that are
+/// not shown.
+pub async fn machines_of(maas: &Client, cluster: &ClusterId, known: &[SystemId]) -> Result<Vec<Machine>, MaasError> {
     let mut machines = maas.machines(&MachineFilter::agent(mark::agent_name(cluster))).await?;
+    let mut hidden = Vec::new();
+    for id in known.iter().filter(|id| !machines.iter().any(|machine| machine.system_id == **id)) {
+        let why = match maas.machine(id).await {
+            Ok(machine) => match missing(cluster, Some(Seen::of(&machine))) {
+                Missing::Gone => continue,
+                Missing::Hidden(why) => format!("{} {why}", machine.hostname),
+            },
+            Err(error) if error.is_not_found() => continue,
+            Err(error) if matches!(*error.failure, MaasFailure::NotAllowed) => {
+                format!("{id} was the cluster's, and this key's user may not see it")
+            }
+            Err(error) => return Err(error),
+        };
+        hidden.push(why);
+    }
+    if !hidden.is_empty() {
+        return Err(not_acted_on(cluster, hidden, |hidden| MaasFailure::Hidden { hidden }));
+    }
     let doubtful: Vec<SystemId> = machines
         .iter()
         .filter(|machine| Seen::of(machine).rests_on_the_filter())
@@ -158,15 +214,20 @@ pub async fn machines_of(maas: &Client, cluster: &ClusterId) -> Result<Vec<Machi
     if in_the_way.is_empty() {
         return Ok(machines);
     }
-    let more = in_the_way.len().saturating_sub(NAMED);
-    in_the_way.truncate(NAMED);
+    Err(not_acted_on(cluster, in_the_way, |seen| MaasFailure::NotAsked { seen }))
+}
+
+/// A list that is not acted on because of these machines.
+fn not_acted_on(cluster: &ClusterId, mut why: Vec<String>, failure: impl Fn(String) -> MaasFailure) -> MaasError {
+    let more = why.len().saturating_sub(NAMED);
+    why.truncate(NAMED);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    Err(MaasError {
+    MaasError {
         call: format!("list the machines marked `{}`", mark::agent_name(cluster)),
-        failure: Box::new(MaasFailure::NotAsked { seen: format!("{}{more}", in_the_way.join("; ")) }),
+        failure: Box::new(failure(format!("{}{more}", why.join("; ")))),
         status: None,
         words: None,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -124,6 +124,12 @@ pub enum MaasFailure {
         /// What it shows, in words.
         seen: String,
     },
+    /// What is known to be there is missing in a list: the user of the key may not see it.
+    #[error("the answer lacks what is there: {hidden}")]
+    Hidden {
+        /// What is missing, in words.
+        hidden: String,
+    },
     /// The answer is not what MAAS answers to this call.
     #[error("MAAS's answer cannot be understood: {0}")]
     Undecodable(String),
@@ -173,6 +179,7 @@ impl MaasError {
             | MaasFailure::Exhausted(_)
             | MaasFailure::Collided
             | MaasFailure::NotAsked { .. }
+            | MaasFailure::Hidden { .. }
             | MaasFailure::Unsafe(_) => false,
         }
     }
@@ -204,6 +211,7 @@ impl Explain for MaasError {
             MaasFailure::Internal => "maas_internal_error",
             MaasFailure::Unsafe(_) => "maas_call_unsafe",
             MaasFailure::NotAsked { .. } => "maas_list_not_believed",
+            MaasFailure::Hidden { .. } => "maas_machines_hidden",
             MaasFailure::Undecodable(_) => "maas_answer_not_understood",
         }
     }
@@ -221,6 +229,7 @@ impl Explain for MaasError {
             | MaasFailure::NotAllowed
             | MaasFailure::NotFound
             | MaasFailure::Invalid(_)
+            | MaasFailure::Hidden { .. }
             | MaasFailure::AddressTaken(_)
             | MaasFailure::AddressUnfit { .. } => Fault::Caller,
             MaasFailure::NoneFree
@@ -248,6 +257,7 @@ impl Explain for MaasError {
             | MaasFailure::Invalid(_)
             | MaasFailure::AddressUnfit { .. }
             | MaasFailure::NotAsked { .. }
+            | MaasFailure::Hidden { .. }
             | MaasFailure::Unsafe(_) => Retry::No,
             MaasFailure::Busy
             | MaasFailure::NoneFree

@@ -142,6 +142,9 @@ pub struct Deploy {
     pub user_data: Option<SecretString>,
     /// Shown in the machine's events.
     pub comment: Option<String>,
+    /// The mark of the allocate call once more. MAAS takes it where somebody released the machine in the meantime: a deploy
+    /// call then takes it again, and it must not be without a mark.
+    pub agent_name: Option<String>,
 }
 
 impl Deploy {
@@ -149,6 +152,7 @@ impl Deploy {
         let mut fields = Fields::new();
         push_all(&mut fields, "distro_series", &self.distro_series);
         push_all(&mut fields, "hwe_kernel", &self.hwe_kernel);
+        push_all(&mut fields, "agent_name", &self.agent_name);
         push_all(&mut fields, "comment", &self.comment);
         // MAAS accepts anything here and the machine chokes later, so the encoding is not left to the caller.
         let encoded =

@@ -4,5 +4,6 @@ mod clusters;
 mod deletion;
 mod end_to_end;
 mod gateways;
+mod half_told;
 mod harness;
 mod housekeeping;

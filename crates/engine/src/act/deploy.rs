@@ -1,7 +1,7 @@
 //! Installing machines.
 
 use super::{Executor, Report};
-use crate::observed::Machine;
+use crate::{mark, observed::Machine};
 use ferrogate_join::{ClusterKind, Node, Role, SetupError};
 use ferrogate_maas::Deploy;
 use ferrogate_model::{Explain, Name, Retry, SystemId, fault};
@@ -48,6 +48,7 @@ pub(super) async fn deploy(
         ),
         user_data: Some(user_data),
         comment: Some(format!("ferrogate: node {node} of cluster {}", desired.configuration.name)),
+        agent_name: Some(mark::agent_name(&desired.configuration.cluster)),
         ..Deploy::default()
     };
     match executor.engine.maas().deploy(&machine.id, &what).await {

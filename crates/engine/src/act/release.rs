@@ -50,7 +50,8 @@ pub(super) async fn release(executor: &Executor<'_>) -> Report {
     if leavers.is_empty() {
         return report;
     }
-    let marked = match observe::marked(executor.engine, executor.desired).await {
+    let known: Vec<_> = leavers.iter().map(|leaver| leaver.machine.clone()).collect();
+    let marked = match observe::marked(executor.engine, executor.desired, &known).await {
         Ok(marked) => marked,
         Err(error) => {
             report.merge(Report::maas(executor.now, "the machines to give back", &error));

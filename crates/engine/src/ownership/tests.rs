@@ -118,3 +118,16 @@ fn what_bears_nothing_that_can_be_read_is_a_table() {
         }
     }
 }
+
+/// What the list lacks is only gone where MAAS says so of the machine itself.
+#[test]
+fn what_is_missing_is_gone_unless_it_may_still_be_the_clusters() {
+    let cluster = ClusterId::new();
+    let (ours, mark) = (cluster.to_string(), mark::agent_name(&cluster));
+    assert_eq!(missing(&cluster, None), Missing::Gone);
+    for (seen, _) in worlds(&ours, &mark) {
+        let is_noted = seen.noted == Some(ours.as_str());
+        let hidden = matches!(missing(&cluster, Some(seen)), Missing::Hidden(_));
+        assert_eq!(hidden, is_noted && !is_free(seen.status) && !is_given_back(seen.status), "{seen:?}");
+    }
+}

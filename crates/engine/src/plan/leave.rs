@@ -57,7 +57,11 @@ fn workers(builder: &mut PlanBuilder, context: &Context<'_>, members: &[Member<'
     for pool in 1..context.pools.len() {
         goers.extend(surplus(context, members, pool));
     }
-    goers.sort_by_key(|&i| (cost_of_losing(&members[i]), i));
+    // What goes from a pool that stays is missed by nobody. The machines of a pool that goes altogether are what their
+    // successors are waited for with: they go last.
+    let of_a_pool_that_goes =
+        |member: &Member<'_>| member.pool.is_none_or(|pool| context.pools.get(pool).is_none_or(|pool| pool.count == 0));
+    goers.sort_by_key(|&i| (of_a_pool_that_goes(&members[i]), cost_of_losing(&members[i]), i));
     let stayers = || (0..members.len()).filter(|i| members[*i].pool > Some(0) && !goers.contains(i));
     let wanted: usize = context.pools.iter().skip(1).map(|pool| pool.count as usize).sum();
     let ready =

@@ -27,11 +27,15 @@ pub(super) fn hold_the_majority(context: &Context<'_>, members: &mut [Member<'_>
         if !leaves || member.pool != Some(0) || !member.has_joined() {
             continue;
         }
-        // A single server that is gone has no majority to lose: its cluster is built anew.
+        let Api::Answers(_) = &context.observed.api else { continue };
         if members.iter().filter(|member| is_server(member)).count() < 2 {
-            continue;
-        }
-        if let (Api::Answers(_), Err(why)) = (&context.observed.api, may_leave(members, index)) {
+            // Whoever answers is this machine: all that the cluster knows is on it.
+            members[index].assessment = Assessment::Stuck(
+                "it is the cluster's only server, and it answers although its node is gone: restart it in MAAS, so that its \
+                 node comes back"
+                    .into(),
+            );
+        } else if let Err(why) = may_leave(members, index) {
             members[index].assessment = Assessment::Stuck(why);
         }
     }

@@ -78,7 +78,7 @@ pub(super) fn hint(error: &MaasError) -> String {
 async fn look(placement: &Placement<'_>) -> Result<(Vec<types::Machine>, Vec<types::Machine>), MaasError> {
     let free = observe::free_records(placement.maas).await?;
     let held = match placement.cluster {
-        Some(cluster) => ownership::machines_of(placement.maas, &cluster).await?,
+        Some(cluster) => ownership::machines_of(placement.maas, &cluster, &[]).await?,
         None => Vec::new(),
     };
     Ok((held, free))

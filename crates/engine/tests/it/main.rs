@@ -6,6 +6,7 @@ mod allocate;
 mod cuts;
 mod etcd;
 mod heal;
+mod hidden;
 mod kill;
 mod kubernetes;
 mod leaving;

@@ -86,14 +86,14 @@ async fn a_machine_without_a_note_is_ours_only_where_the_filter_was_seen_to_work
     };
     assert_eq!(decide(true), ownership::Ownership::Ours, "it was listed by our mark alone");
     assert!(matches!(decide(false), ownership::Ownership::Unclear(_)));
-    assert_eq!(ownership::machines_of(&world.client, &cluster).await.unwrap(), [], "it does not bear our mark");
+    assert_eq!(ownership::machines_of(&world.client, &cluster, &[]).await.unwrap(), [], "it does not bear our mark");
     dropped(&world, When::Always);
-    let error = ownership::machines_of(&world.client, &cluster).await.unwrap_err();
+    let error = ownership::machines_of(&world.client, &cluster, &[]).await.unwrap_err();
     assert_eq!(error.code(), "maas_list_not_believed");
     world.maas.faults().clear();
     let ours = Allocate { agent_name: Some(mark::agent_name(&cluster)), ..Allocate::default() };
     let ours = world.client.allocate(&ours).await.unwrap();
-    let listed = ownership::machines_of(&world.client, &cluster).await.unwrap();
+    let listed = ownership::machines_of(&world.client, &cluster, &[]).await.unwrap();
     assert_eq!(listed.iter().map(|machine| &machine.system_id).collect::<Vec<_>>(), [&ours.system_id]);
 }
 

@@ -68,6 +68,11 @@ pub(super) fn hint(error: &MaasError) -> Option<String> {
              cluster's and somebody removed their owner data: write `ferrogate-cluster` back, or release them in MAAS"
                 .into()
         }
+        MaasFailure::Hidden { .. } => {
+            "nothing was done. Give the cloud account the key of a MAAS administrator, or of the user who has the machines. Where \
+             somebody gave them to another user on purpose, an administrator's key shows that too"
+                .into()
+        }
         MaasFailure::Unavailable(_) => "check that MAAS's region service runs".into(),
         MaasFailure::Internal => "look into the log of MAAS's region service".into(),
         MaasFailure::Busy

@@ -125,6 +125,7 @@ async fn machine_op(client: &Client, id: &SystemId, op: &str, form: &[(String, S
     Some(match op {
         "deploy" => {
             let what = Deploy {
+                agent_name: field(form, "agent_name"),
                 distro_series: field(form, "distro_series"),
                 hwe_kernel: field(form, "hwe_kernel"),
                 user_data: field(form, "user_data").map(Into::into),

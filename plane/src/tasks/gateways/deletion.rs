@@ -14,7 +14,7 @@ mod release;
 
 use super::{event, presence::is_connected_elsewhere};
 use crate::tasks::{Done, TaskContext, TaskError};
-use decision::{Call, HINDERED_FOR, Next};
+use decision::{Call, FORCED_AFTER, HINDERED_FOR, Next};
 use end::{End, finish};
 use ferrogate_api::OperationKind;
 use ferrogate_model::{
@@ -156,12 +156,17 @@ impl Deletion<'_> {
 
     /// Something is in the way although the gateway is connected. Tried again; after a while a person is called.
     async fn hindered(mut self, reason: String, again: Duration) -> Result<Done, TaskError> {
-        if self.forced.is_some() {
-            return self.abandon(reason).await;
-        }
         let now = self.context.now();
         let since = *self.progress.hindered_since.get_or_insert(now);
         self.keep().await?;
+        if self.forced.is_some() {
+            // While the gateway reaches MAAS one answer that fails is no reason to leave everything behind.
+            if elapsed(since, now) >= FORCED_AFTER {
+                return self.abandon(reason).await;
+            }
+            self.report(3, "machines", &reason).await?;
+            return Ok(Done::new(again, reason));
+        }
         if elapsed(since, now) >= HINDERED_FOR || self.gateway.state == GatewayState::DeletionStuck {
             return self.stuck(&reason).await;
         }
@@ -230,6 +235,8 @@ impl Deletion<'_> {
     /// A node is connected; whatever was counted of its absence is over.
     async fn is_back(&mut self) -> Result<Option<Duration>, TaskError> {
         if self.progress.away_since.take().is_some() {
+            // What was in the way before it went may be gone.
+            self.progress.hindered_since = None;
             self.keep().await?;
         }
         Ok(None)

@@ -22,8 +22,11 @@ use ferrogate_store::{
 
 pub(super) async fn step(context: &TaskContext, gateway: &Gateway, presence: &Presence) -> Result<(), TaskError> {
     let maas = maas_access(context, gateway).await?.and_then(|access| access.client_within(LOOK_DEADLINE));
+    let before = machines::list(&context.store, gateway.cluster, &Page::first(Page::MAX)).await?.items;
+    let kept = before.iter().filter(|row| row.state != MachineState::Releasing);
+    let known: Vec<_> = kept.map(|row| row.system_id.clone()).collect();
     let found = match maas {
-        Ok(maas) => ownership::machines_of(&maas, &gateway.cluster).await,
+        Ok(maas) => ownership::machines_of(&maas, &gateway.cluster, &known).await,
         Err(problem) => {
             judge_account(context, gateway, AccountState::Refused, &problem).await?;
             return Ok(());
@@ -39,7 +42,6 @@ pub(super) async fn step(context: &TaskContext, gateway: &Gateway, presence: &Pr
         return Ok(());
     };
     let now = context.now();
-    let before = machines::list(&context.store, own.id, &Page::first(Page::MAX)).await?.items;
     let rows: Vec<Machine> = found
         .iter()
         .filter(|machine| !matches!(machine.status, MachineStatus::Ready | MachineStatus::New))
@@ -56,7 +58,7 @@ pub(super) async fn step(context: &TaskContext, gateway: &Gateway, presence: &Pr
 
 fn account_state(error: &MaasError) -> AccountState {
     match *error.failure {
-        MaasFailure::KeyRefused | MaasFailure::NotAllowed => AccountState::Refused,
+        MaasFailure::KeyRefused | MaasFailure::NotAllowed | MaasFailure::Hidden { .. } => AccountState::Refused,
         _ => AccountState::Unreachable,
     }
 }

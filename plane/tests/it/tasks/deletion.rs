@@ -23,12 +23,12 @@ use std::{
     time::Duration,
 };
 
-async fn run(harness: &Harness, gateway: GatewayId) -> Done {
+pub(super) async fn run(harness: &Harness, gateway: GatewayId) -> Done {
     Gateways::new(Arc::clone(&harness.context)).reconcile(&gateway.to_string()).await.unwrap()
 }
 
 /// As the API does it.
-async fn delete(harness: &Harness, gateway: GatewayId) -> OperationId {
+pub(super) async fn delete(harness: &Harness, gateway: GatewayId) -> OperationId {
     let found = harness.read_gateway(gateway).await;
     let now = harness.context.now();
     gateways::transition(&harness.store, gateway, found.state, GatewayState::Deleting, "asked for", now).await.unwrap();
@@ -37,7 +37,7 @@ async fn delete(harness: &Harness, gateway: GatewayId) -> OperationId {
 }
 
 /// A gateway of three nodes that runs, with a name and an address for its API; and a machine of somebody else.
-async fn big_gateway(harness: &Harness) -> (Gateway, Vec<String>, String) {
+pub(super) async fn big_gateway(harness: &Harness) -> (Gateway, Vec<String>, String) {
     let gateway = harness.gateway("paris", 3).await;
     let nodes = ["paris-1", "paris-2", "paris-3"];
     let machines = harness.take_machines(gateway.cluster, &nodes).await;
@@ -59,7 +59,7 @@ async fn big_gateway(harness: &Harness) -> (Gateway, Vec<String>, String) {
 }
 
 /// Runs until the gateway is deleted; what the runs said.
-async fn until_deleted(harness: &Harness, gateway: GatewayId) -> Vec<String> {
+pub(super) async fn until_deleted(harness: &Harness, gateway: GatewayId) -> Vec<String> {
     let mut said = Vec::new();
     for _ in 0..200 {
         said.push(run(harness, gateway).await.said);
@@ -71,7 +71,7 @@ async fn until_deleted(harness: &Harness, gateway: GatewayId) -> Vec<String> {
     panic!("not deleted: {said:#?}");
 }
 
-fn assert_nothing_is_left(harness: &Harness, machines: &[String], fqdn: &str) {
+pub(super) fn assert_nothing_is_left(harness: &Harness, machines: &[String], fqdn: &str) {
     for machine in machines {
         assert_eq!(harness.status(machine), "Ready", "{machine}");
     }
@@ -178,7 +178,7 @@ async fn a_tunnel_that_ends_with_the_machines_is_expected() {
 }
 
 /// Runs for as long as it takes until a person is called.
-async fn until_stuck(harness: &Harness, gateway: GatewayId) -> Gateway {
+pub(super) async fn until_stuck(harness: &Harness, gateway: GatewayId) -> Gateway {
     for _ in 0..200 {
         run(harness, gateway).await;
         let found = harness.read_gateway(gateway).await;
@@ -193,14 +193,14 @@ async fn until_stuck(harness: &Harness, gateway: GatewayId) -> Gateway {
 }
 
 /// As the API does it.
-async fn force(harness: &Harness, gateway: GatewayId) -> OperationId {
+pub(super) async fn force(harness: &Harness, gateway: GatewayId) -> OperationId {
     let now = harness.context.now();
     let (from, to) = (GatewayState::DeletionStuck, GatewayState::Deleting);
     gateways::transition(&harness.store, gateway, from, to, "forced", now).await.unwrap();
     harness.operation("force_delete_gateway", gateway.into()).await
 }
 
-async fn recorded(harness: &Harness) -> Vec<Orphan> {
+pub(super) async fn recorded(harness: &Harness) -> Vec<Orphan> {
     orphans::list(&harness.store, harness.tenant, &Page::default()).await.unwrap().items
 }
 
@@ -363,21 +363,6 @@ async fn a_deletion_waits_for_the_clusters_and_names_them() {
     assert!(harness.maas.release_by_admin(&id));
     harness.until(|harness| harness.status(&left[0]) == "Ready").await;
     until_deleted(&harness, gateway.id).await;
-}
-
-#[tokio::test]
-async fn a_maas_that_cannot_serve_is_asked_again_and_nothing_is_lost() {
-    let harness = Harness::new().await;
-    let (gateway, machines, fqdn) = big_gateway(&harness).await;
-    let release = Pattern { op: Some("release".into()), path: Some("/machines/".into()), ..Pattern::default() };
-    let refused = Fault::Status(409, "Machine(s) cannot be released in their current state.".into());
-    harness.maas.faults().add(release, When::First(2), refused);
-    delete(&harness, gateway.id).await;
-    run(&harness, gateway.id).await;
-    let reason = harness.read_gateway(gateway.id).await.reason;
-    assert!(reason.contains("cannot be released in their current state"), "MAAS's own words: {reason}");
-    until_deleted(&harness, gateway.id).await;
-    assert_nothing_is_left(&harness, &machines, &fqdn);
 }
 
 #[tokio::test]

@@ -51,6 +51,28 @@ fn a_pool_swapped_for_another_stays_until_the_other_is_ready() {
     assert_eq!(cordoned(&site.plan().actions), ["b", "c"]);
 }
 
+/// One pool becomes another while a third shrinks: the machine that the third can spare is the third's.
+#[test]
+fn a_pool_that_shrinks_does_not_pay_for_one_that_is_swapped() {
+    for kept_at_zero in [false, true] {
+        let mut site = Site::new(0);
+        site.member("a", "control-plane");
+        site.member("b", "gpu");
+        for name in ["c", "d", "e"] {
+            site.member(name, "web");
+        }
+        let mut pools = vec![("gpu2", 1), ("web", 2)];
+        pools.extend(kept_at_zero.then_some(("gpu", 0)));
+        workers(&mut site, &pools);
+        let goes = cordoned(&site.plan().actions).join(" ");
+        assert_eq!(goes, "e", "the only machine of `gpu` stays until `gpu2` has one");
+        site.member("f", "gpu2");
+        let mut both: Vec<String> = cordoned(&site.plan().actions).into_iter().map(str::to_owned).collect();
+        both.sort();
+        assert_eq!(both, ["b", "e"]);
+    }
+}
+
 #[test]
 fn where_no_machine_is_free_they_change_one_at_a_time_and_only_after_a_while() {
     let mut site = two_old_and_two_new_wanted();

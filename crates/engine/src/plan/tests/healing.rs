@@ -91,6 +91,21 @@ fn a_member_whose_node_left_the_cluster_is_replaced_after_the_deadline_without_b
     assert!(!site.released(&late)[0].2, "it does not cool down");
 }
 
+/// Whoever answers is that machine: what is on it is all there is of the cluster.
+#[test]
+fn the_only_server_is_kept_although_its_node_left_the_cluster() {
+    let mut site = Site::new(1);
+    site.member("a", "control-plane");
+    site.member("b", "work");
+    site.node("a").machine = None;
+    let (memory, actions) = site.watched(&Memory::default(), 0, 3 * 3600);
+    assert!(!actions.iter().any(|action| matches!(action, Action::Release { .. })), "{actions:?}");
+    let plan = site.plan_after(&memory, 3 * 3600);
+    assert_eq!((site.released(&plan), allocations(&plan)), (vec![], 0));
+    let reason = &plan.waits[0].reason;
+    assert!(reason.starts_with("a is left alone: it is the cluster's only server, and it answers"), "{reason}");
+}
+
 #[test]
 fn machines_that_were_told_of_a_server_that_is_gone_are_taken_anew() {
     let mut site = Site::new(2);

@@ -10,6 +10,9 @@ pub(super) const UNANSWERED_FOR: Duration = Duration::from_secs(60);
 /// How long a deletion may be hindered, by a gateway that is away or by what MAAS says, before a person must look.
 pub(super) const HINDERED_FOR: Duration = Duration::from_secs(15 * 60);
 
+/// How long a forced deletion tries on while the gateway is connected and something is in the way.
+pub(super) const FORCED_AFTER: Duration = Duration::from_secs(60);
+
 /// What is known of the call that gives the machines back, once it was decided to make it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -13,7 +13,7 @@ use ferrogate_maas::{
     Client, DnsResourceFilter, MaasError, MaasFailure, MachineFilter,
     types::{Machine, MachineStatus},
 };
-use ferrogate_model::{ClusterId, state::Severity};
+use ferrogate_model::{ClusterId, SystemId, state::Severity};
 use ferrogate_store::{
     Page,
     clusters::{self, Cluster, ClusterKind, Filter},
@@ -45,7 +45,8 @@ impl Deletion<'_> {
             Err(problem) => return self.hindered(format!("its MAAS cannot be used: {problem}"), LATER).await,
         };
         self.report(2, "addresses", "removing its names and addresses").await?;
-        let machines = match prepare(context, &maas, gateway, own).await? {
+        let known: Vec<_> = self.held().await?.into_iter().map(|machine| machine.system_id).collect();
+        let machines = match prepare(context, &maas, gateway, own, &known).await? {
             Ok(machines) => machines,
             Err(Obstacle::Words(words)) => return self.hindered(words, LATER).await,
             Err(Obstacle::Maas(error)) => return self.hindered(context::words(&error), LATER).await,
@@ -62,6 +63,16 @@ impl Deletion<'_> {
         self.keep().await?;
         let comment = format!("ferrogate: gateway {} is deleted", gateway.name);
         match maas.release_many(&ids, Some(&comment)).await {
+            // It answers with the machines that it takes back. Where the list came not through whole, MAAS was asked for less.
+            Ok(taken) if ids.iter().any(|id| !taken.contains(id)) => {
+                self.is_now(Some(Call::Unanswered));
+                self.progress.hindered_since.get_or_insert(now);
+                self.keep().await?;
+                Ok(Done::new(
+                    SOON,
+                    format!("MAAS was asked to take back {all} and names fewer, so it is looked at again"),
+                ))
+            }
             Ok(_) => {
                 self.is_now(Some(Call::Answered));
                 self.progress.hindered_since = None;
@@ -142,6 +153,7 @@ async fn prepare(
     maas: &Client,
     gateway: &Gateway,
     own: &Cluster,
+    known: &[SystemId],
 ) -> Result<Result<Vec<HeldMachine>, Obstacle>, TaskError> {
     if let Some(words) = match leftovers(context, maas, gateway).await? {
         Ok(words) => words,
@@ -149,7 +161,7 @@ async fn prepare(
     } {
         return Ok(Err(Obstacle::Words(words)));
     }
-    let marked = match ownership::machines_of(maas, &own.id).await {
+    let marked = match ownership::machines_of(maas, &own.id, known).await {
         Ok(marked) => marked,
         Err(error) => return Ok(Err(error.into())),
     };
@@ -175,7 +187,7 @@ async fn leftovers(
     loop {
         let list = clusters::list(&context.store, &filter, &page).await?;
         for cluster in &list.items {
-            let found = match ownership::machines_of(maas, &cluster.id).await {
+            let found = match ownership::machines_of(maas, &cluster.id, &[]).await {
                 Ok(found) => found,
                 Err(error) => return Ok(Err(error)),
             };
@@ -222,8 +234,8 @@ async fn look(
     own: ClusterId,
     asked: &ReleaseRequest,
 ) -> Result<(Vec<Machine>, Vec<Machine>), MaasError> {
-    let marked = ownership::machines_of(maas, &own).await?;
     let ids: Vec<_> = asked.machines.iter().map(|machine| machine.system_id.clone()).collect();
+    let marked = ownership::machines_of(maas, &own, &ids).await?;
     let mut released = maas.machines(&MachineFilter { ids: ids.clone(), ..MachineFilter::default() }).await?;
     // A list that shows more than was asked for says nothing about the others.
     released.retain(|machine| ids.contains(&machine.system_id));
