@@ -13,8 +13,9 @@ use crate::{cluster, print};
 use async_trait::async_trait;
 use clap::Args;
 use ferrogate_api::{ApiError, ClusterLookup, Known, Orphan, OrphanKind};
+use ferrogate_engine::ownership;
 use ferrogate_maas::{Client, Release};
-use ferrogate_model::{ClusterId, OrphanId};
+use ferrogate_model::{ClusterId, OrphanId, SystemId};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -94,6 +95,9 @@ struct Leak {
 #[derive(Debug, Serialize)]
 struct Findings {
     endpoint: String,
+    /// The user whose machines alone were seen, where the key is no administrator's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only_of_user: Option<String>,
     /// Whether a plane was asked what it knows.
     plane_asked: bool,
     leaks: Vec<Leak>,
@@ -190,8 +194,10 @@ async fn look(maas: &Client, plane: Option<&dyn Plane>, asked: &[ClusterId]) -> 
         let known = known.as_ref().map(|known| known.get(&marked.cluster).copied().unwrap_or(Known::Exists));
         (known != Some(Known::Exists)).then_some(Leak { known, marked })
     });
+    let user = maas.whoami().await.map_err(|error| failure(&error))?;
     Ok(Findings {
         endpoint: maas.endpoint().to_string(),
+        only_of_user: (!user.is_superuser).then_some(user.username),
         plane_asked: plane.is_some(),
         leaks: leaks.collect(),
         recorded,
@@ -316,17 +322,36 @@ async fn settle(
     let endpoint = maas.endpoint().to_string();
     let recorded = plane.orphans().await?;
     for orphan in recorded.iter().filter(|orphan| orphan.cluster_id == cluster && !is_here(orphan)) {
-        if orphan.maas_endpoint == endpoint {
-            plane.resolve(orphan.id).await?;
-            done.push(format!("{}: its record {} is closed", orphan.name, orphan.id));
+        let stays = if orphan.maas_endpoint == endpoint {
+            may_be_held(maas, cluster, orphan).await
         } else {
-            done.push(format!(
-                "{}: its record {} is of the MAAS at {}, which was not asked; it stays",
-                orphan.name, orphan.id, orphan.maas_endpoint
-            ));
+            Some(format!("is of the MAAS at {}, which was not asked", orphan.maas_endpoint))
+        };
+        match stays {
+            Some(why) => done.push(format!("{}: its record {} {why}; it stays", orphan.name, orphan.id)),
+            None => {
+                plane.resolve(orphan.id).await?;
+                done.push(format!("{}: its record {} is closed", orphan.name, orphan.id));
+            }
         }
     }
     Ok(())
+}
+
+/// Why what a record names may still be held although no list shows it: MAAS lists no other user's machines to who is no
+/// administrator.
+async fn may_be_held(maas: &Client, cluster: ClusterId, orphan: &Orphan) -> Option<String> {
+    if orphan.kind != OrphanKind::Machine {
+        return None;
+    }
+    match maas.machine(&SystemId(orphan.name.clone())).await {
+        Ok(machine) => match ownership::missing(&cluster, Some(ownership::Seen::of(&machine))) {
+            ownership::Missing::Gone => None,
+            ownership::Missing::Hidden(why) => Some(format!("is of a machine that {why}")),
+        },
+        Err(error) if error.is_not_found() => None,
+        Err(error) => Some(format!("is of a machine that could not be looked at ({error})")),
+    }
 }
 
 fn print_findings(found: &Findings) {
@@ -361,6 +386,11 @@ fn print_findings(found: &Findings) {
     for name in &found.names_like_ours {
         print::data(&format!(
             "! {name} looks like a name of ours, of a cluster that nothing here names; it is never released"
+        ));
+    }
+    if let Some(user) = &found.only_of_user {
+        print::data(&format!(
+            "! the key is of `{user}`, who is no administrator of MAAS: machines that other users have were not seen"
         ));
     }
     if found.leaks.is_empty() {

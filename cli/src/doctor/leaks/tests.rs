@@ -44,7 +44,14 @@ impl Plane for Knows {
 
 struct Site {
     lab: Maas,
+    network: Network,
     maas: Client,
+}
+
+fn client(lab: &Maas, network: &Network, user: &str) -> Client {
+    let key: ApiKey = lab.api_key(user).unwrap().expose_secret().parse().unwrap();
+    let (endpoint, _) = Endpoint::parse(&lab.url()).unwrap();
+    Client::new(ClientOptions::new(endpoint, key, network.connector(), Arc::new(SystemClock))).unwrap()
 }
 
 impl Site {
@@ -53,11 +60,12 @@ impl Site {
         let listen = "10.20.0.2:5240".parse().unwrap();
         let seed = Seed::demo("10.20.0.0/24".parse().unwrap());
         let lab = Maas::start(Options::new(network.clone(), seed).listen(listen)).await.unwrap();
-        let key: ApiKey = lab.api_key("admin").unwrap().expose_secret().parse().unwrap();
-        let (endpoint, _) = Endpoint::parse(&lab.url()).unwrap();
-        let clock = Arc::new(SystemClock);
-        let maas = Client::new(ClientOptions::new(endpoint, key, network.connector(), clock)).unwrap();
-        Self { lab, maas }
+        let maas = client(&lab, &network, "admin");
+        Self { lab, network, maas }
+    }
+
+    fn client(&self, user: &str) -> Client {
+        client(&self.lab, &self.network, user)
     }
 
     /// A machine as the engine takes it; without the written mark as a crash leaves it.
@@ -194,4 +202,23 @@ async fn a_locked_machine_is_told_and_the_rest_goes_on() {
     assert!(matches!(site.status(&free), "Ready" | "Releasing"));
     let after = look(&site.maas, Some(&Knows::default()), &[cluster]).await.unwrap();
     assert_eq!(held(&after, &[cluster]), 1);
+}
+
+/// MAAS shows nobody's machines but its own to a plain user: an empty list is no proof that nothing is held.
+#[tokio::test]
+async fn a_key_that_may_not_see_the_machine_closes_no_record() {
+    let site = Site::new().await;
+    let cluster = ClusterId::new();
+    let machine = site.take(cluster, true).await;
+    let id = site.lab.machine(&machine).unwrap().system_id.to_string();
+    let recorded = orphan(cluster, &site.maas.endpoint().to_string(), &id);
+    let plane = Knows { orphans: Mutex::new(vec![recorded.clone()]), ..Knows::default() };
+    let plain = site.client("operator");
+    let done = release(&plain, &plane, &[cluster]).await.unwrap();
+    assert!(done.iter().any(|line| line.contains("could not be looked at") && line.ends_with("it stays")), "{done:?}");
+    assert_eq!(plane.orphans().await.unwrap(), [recorded]);
+    let seen = look(&plain, Some(&plane), &[cluster]).await.unwrap();
+    assert_eq!(seen.only_of_user.as_deref(), Some("operator"));
+    release(&site.maas, &plane, &[cluster]).await.unwrap();
+    assert_eq!(plane.orphans().await.unwrap(), []);
 }
