@@ -1,9 +1,11 @@
 //! A typed client of the API.
 
 mod calls;
+mod downloads;
 mod events;
 mod transport;
 
+pub use downloads::{Download, Downloads};
 pub use events::EventStream;
 
 use crate::{API_PREFIX, Problem};
@@ -16,7 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::{net::IpAddr, time::Duration};
-use transport::{Limits, Transport};
+use transport::{Limits, Transport, Unusable, Way};
 use url::Url;
 
 /// How long a call may take where nothing else is said; creating a cluster asks MAAS through the gateway.
@@ -132,7 +134,11 @@ impl Client {
     /// # Errors
     /// [`ApiError::Trust`] where the trust settings cannot be used, [`ApiError::NotAPlane`] where the address cannot be.
     pub fn new(options: ClientOptions) -> Result<Self, ApiError> {
-        let http = Transport::new(&options)?;
+        let ClientOptions { url, trust, proxy, hosts, user_agent, .. } = &options;
+        let http = Transport::new(url, Way { trust, proxy, hosts, user_agent }).map_err(|error| match error {
+            Unusable::Address(detail) => ApiError::NotAPlane { url: url.to_string(), detail },
+            Unusable::Trust(error) => error.into(),
+        })?;
         Ok(Self { http, url: options.url, token: options.token })
     }
 

@@ -2,15 +2,13 @@
 //! fetched once from their publisher and checked before anybody gets a byte.
 
 use crate::failure::{Failure, Outcome};
-use bytes::Bytes;
+use ferrogate_api::client::Downloads;
 use ferrogate_model::{
     Fault,
     fault::chain,
     release::{Artifact, Release},
 };
-use ferrogate_net::HttpClient;
 use ferrogate_store::{Page, Store, StoreError, clusters};
-use http::{Request, header};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,11 +23,9 @@ use url::Url;
 /// Longest download of one file.
 const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(900);
 /// Longest wait for the first byte, and between two pieces.
-const PIECE_DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const PIECE_DEADLINE: Duration = Duration::from_secs(60);
 /// Largest file that is fetched.
 const MAX_SIZE: u64 = 2 * 1024 * 1024 * 1024;
-/// Publishers send us on to where the file really lies.
-const MAX_REDIRECTS: usize = 5;
 
 /// How a download ended; `None` while it runs.
 type Ended = Option<Result<(), String>>;
@@ -40,7 +36,7 @@ pub struct Artifacts {
     files: Mutex<BTreeMap<String, Artifact>>,
     folders: Vec<PathBuf>,
     cache: PathBuf,
-    client: HttpClient,
+    publishers: Downloads,
     downloads: Mutex<HashMap<String, watch::Receiver<Ended>>>,
     checked: Mutex<HashMap<PathBuf, Checked>>,
     tasks: TaskTracker,
@@ -67,12 +63,12 @@ pub(crate) struct Opened {
 
 impl Artifacts {
     /// Serves from `folders` first (the mirror, then the plane's own images), then from `cache` and the publishers.
-    pub(crate) fn new(folders: Vec<PathBuf>, cache: PathBuf, client: HttpClient, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(folders: Vec<PathBuf>, cache: PathBuf, publishers: Downloads, tasks: TaskTracker) -> Self {
         Self {
             files: Mutex::default(),
             folders,
             cache,
-            client,
+            publishers,
             downloads: Mutex::default(),
             checked: Mutex::default(),
             tasks,
@@ -194,17 +190,13 @@ impl Artifacts {
     }
 
     async fn fetch(&self, artifact: &Artifact, upstream: Url) -> Result<(), String> {
-        let mut body = self.request(upstream).await?;
+        let mut body = self.publishers.get(&upstream).await?;
         let words = |error: std::io::Error| format!("writing it to the plane's cache: {error}");
         fs::create_dir_all(&self.cache).await.map_err(words)?;
         let draft = self.cache.join(format!("{}.part", artifact.sha256));
         let mut file = fs::File::create(&draft).await.map_err(words)?;
         let (mut hasher, mut length) = (Sha256::new(), 0_u64);
-        while let Some(piece) = timeout(PIECE_DEADLINE, body.chunk())
-            .await
-            .map_err(|_| format!("no byte came for {} s", PIECE_DEADLINE.as_secs()))?
-            .map_err(|error| chain(&error))?
-        {
+        while let Some(piece) = body.chunk().await? {
             length += piece.len() as u64;
             if length > MAX_SIZE {
                 return Err(format!("it is larger than {MAX_SIZE} bytes"));
@@ -220,27 +212,6 @@ impl Artifacts {
             return Err(format!("its checksum is {seen}, not {}", artifact.sha256));
         }
         fs::rename(&draft, self.cache.join(&artifact.sha256)).await.map_err(words)
-    }
-
-    async fn request(&self, mut address: Url) -> Result<ferrogate_net::BodyStream, String> {
-        for _ in 0..=MAX_REDIRECTS {
-            let request = Request::get(address.as_str()).body(Bytes::new()).map_err(|error| error.to_string())?;
-            let response = self.client.send_streaming(request, PIECE_DEADLINE).await.map_err(|error| chain(&error))?;
-            if response.status().is_success() {
-                return Ok(response.into_body());
-            }
-            let onward = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-            let Some(onward) = onward.filter(|_| response.status().is_redirection()) else {
-                return Err(format!("{} answered {}", address.host_str().unwrap_or(""), response.status()));
-            };
-            let next = address.join(onward).map_err(|error| format!("it sends on to a bad address: {error}"))?;
-            // What is checked by its checksum may come from anywhere, but never less privately than it was asked for.
-            if address.scheme() == "https" && next.scheme() != "https" {
-                return Err("it sends on from https to http".into());
-            }
-            address = next;
-        }
-        Err(format!("it sends on more than {MAX_REDIRECTS} times"))
     }
 }
 

@@ -7,7 +7,11 @@ use super::{
     running::Running,
 };
 use crate::{
-    app::{artifacts::Artifacts, nodes::Registry, setup},
+    app::{
+        artifacts::{Artifacts, PIECE_DEADLINE},
+        nodes::Registry,
+        setup,
+    },
     auth::{limits::Limits, revocation, secret},
     context::Context,
     files, http,
@@ -15,8 +19,9 @@ use crate::{
     start_error::StartError,
     tasks,
 };
+use ferrogate_api::client::Downloads;
 use ferrogate_model::{fault::chain, release::Release};
-use ferrogate_net::{Direct, HttpClient};
+use ferrogate_net::Trust;
 use ferrogate_store::{MasterKey, Store};
 use ferrogate_tunnel::Hub;
 use rustls::ServerConfig;
@@ -143,11 +148,18 @@ async fn open_store(options: &Options) -> Result<Store, StartError> {
 async fn context(options: &Options, store: Store, identity: &Identity, public_url: Url) -> Result<Context, StartError> {
     let release = options.release.clone();
     let tasks = TaskTracker::new();
-    let client =
-        HttpClient::builder(Arc::new(Direct::new())).proxy(options.proxy.clone()).build().map_err(|error| {
-            StartError::Certificate { path: "the system's certificate authorities".into(), detail: chain(&error) }
-        })?;
-    let artifacts = Artifacts::new(options.artifact_folders(), options.data_dir.join("cache"), client, tasks.clone());
+    let publishers = Downloads {
+        trust: Trust::system(),
+        proxy: options.proxy.clone(),
+        user_agent: concat!("ferrogate-plane/", env!("CARGO_PKG_VERSION")).to_owned(),
+        patience: PIECE_DEADLINE,
+    };
+    publishers.trust.client_config(&[]).map_err(|error| StartError::Certificate {
+        path: "the system's certificate authorities".into(),
+        detail: chain(&error),
+    })?;
+    let artifacts =
+        Artifacts::new(options.artifact_folders(), options.data_dir.join("cache"), publishers, tasks.clone());
     artifacts.add(&release);
     warn_about(&release, &artifacts);
     // Clusters that began with an older release still need its files when they grow.

@@ -1,13 +1,23 @@
 //! HTTP to one plane, and what its failures mean in our words.
 
-use super::{ApiError, ClientOptions};
 use bytes::{Bytes, BytesMut};
-use ferrogate_model::{fault::chain, proxy::ProxyUrl};
-use ferrogate_net::{ConnectError, ConnectFailure, HttpError, HttpFailure, Target, explain_tls, proxy::authorization};
+use ferrogate_model::{
+    fault::chain,
+    proxy::{ProxySettings, ProxyUrl},
+};
+use ferrogate_net::{
+    ConnectError, ConnectFailure, HttpError, HttpFailure, Target, Trust, TrustError, explain_tls, proxy::authorization,
+};
 use http::{Method, StatusCode};
 use reqwest::{Proxy, Request, Response, redirect};
-use std::{error::Error, io, net::SocketAddr, time::Duration};
+use std::{
+    error::Error,
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 use tokio::time::timeout;
+use url::Url;
 
 /// From the first packet to a connection on which a request can be sent, with the proxy's consent and the TLS handshake.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
@@ -35,24 +45,45 @@ pub(super) struct Transport {
     tls: bool,
 }
 
+/// Why there can be no client.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    /// The address, or what was said about the way to it. Why, in words.
+    #[error("{0}")]
+    Address(String),
+    /// The trust settings.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+/// Whom to believe, and the way out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way<'a> {
+    pub(super) trust: &'a Trust,
+    pub(super) proxy: &'a ProxySettings,
+    /// Names whose addresses are given and not asked for.
+    pub(super) hosts: &'a [(String, IpAddr)],
+    pub(super) user_agent: &'a str,
+}
+
 impl Transport {
-    pub(super) fn new(options: &ClientOptions) -> Result<Self, ApiError> {
-        let url = &options.url;
-        let unusable = |detail: String| ApiError::NotAPlane { url: url.to_string(), detail };
+    /// A client of the host of `url`.
+    pub(super) fn new(url: &Url, way: Way<'_>) -> Result<Self, Unusable> {
+        let unusable = Unusable::Address;
         let host = url.host_str().ok_or_else(|| unusable("its address names no host".into()))?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let tls = url.scheme() == "https";
-        let proxy = options.proxy.for_host(host, tls);
+        let proxy = way.proxy.for_host(host, tls);
         let config = match proxy {
-            Some(proxy) if proxy.is_tls() => options.trust.client_config_via(proxy.host(), host, &[b"http/1.1"])?,
-            _ => options.trust.client_config(&[b"http/1.1"])?,
+            Some(proxy) if proxy.is_tls() => way.trust.client_config_via(proxy.host(), host, &[b"http/1.1"])?,
+            _ => way.trust.client_config(&[b"http/1.1"])?,
         };
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured((*config).clone())
             .http1_only()
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .user_agent(&options.user_agent)
+            .user_agent(way.user_agent)
             .connect_timeout(CONNECT_DEADLINE)
             .tcp_keepalive(KEEPALIVE)
             .tcp_keepalive_interval(KEEPALIVE / 2)
@@ -62,7 +93,7 @@ impl Transport {
             Some(proxy) => builder.proxy(through(proxy).map_err(|error| unusable(chain(&error)))?),
             None => builder.no_proxy(),
         };
-        for (name, address) in &options.hosts {
+        for (name, address) in way.hosts {
             // The port is that of the address that is asked.
             builder = builder.resolve(&name.to_ascii_lowercase(), SocketAddr::new(*address, 0));
         }
