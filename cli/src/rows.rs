@@ -69,15 +69,17 @@ impl Row for GatewayNode {
 }
 
 impl Row for Account {
-    const COLUMNS: &'static [&'static str] = &["name", "gateway", "endpoint", "clusters", "age"];
+    const COLUMNS: &'static [&'static str] = &["name", "state", "gateway", "endpoint", "clusters", "age", "reason"];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.name.to_string(),
+            format!("{:?}", self.state),
             self.gateway.to_string(),
             self.endpoint.clone(),
             self.clusters.to_string(),
             ago(self.created_at),
+            self.reason.clone(),
         ]
     }
 

@@ -5,6 +5,19 @@ use ferrogate_model::{AccountId, GatewayId, Name, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Whether an account worked when it was last tried. An account that a gateway is built with is tried every few seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub enum AccountState {
+    /// Not tried yet.
+    Unknown,
+    /// MAAS answered, and knows the key.
+    Ready,
+    /// MAAS answered, and refused the key or shows it less than there is.
+    Refused,
+    /// MAAS was not reached, or gave an answer that cannot be used.
+    Unreachable,
+}
+
 /// A cloud account (specification 6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
@@ -22,6 +35,10 @@ pub struct Account {
     pub auto_created: bool,
     /// Clusters that use it.
     pub clusters: u32,
+    /// Whether it worked when it was last tried.
+    pub state: AccountState,
+    /// Why it did not; empty where there is nothing to say.
+    pub reason: String,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.

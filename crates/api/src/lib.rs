@@ -21,7 +21,7 @@ pub mod query;
 pub mod secret;
 pub mod version;
 
-pub use account::{Account, AccountCreate, AccountProperties, AccountUpdate, PoolCount, ZoneCount};
+pub use account::{Account, AccountCreate, AccountProperties, AccountState, AccountUpdate, PoolCount, ZoneCount};
 pub use audit::{AuditEntry, AuditResult};
 pub use auth::{
     EndedCredentials, Identity, PasswordChange, Role, Session, SessionCreate, SessionCreated, SetupRequest, Tenant,

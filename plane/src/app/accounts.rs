@@ -17,6 +17,7 @@ use ferrogate_store::{
     accounts::{self, Account as Record, AccountState},
     clusters, gateways,
 };
+use secrecy::ExposeSecret as _;
 
 /// A page of the tenant's accounts.
 pub(crate) async fn list(context: &Context, who: &Principal, query: &PageQuery) -> Outcome<Page<Account>> {
@@ -84,7 +85,8 @@ pub(crate) async fn update(
     account: &str,
     request: AccountUpdate,
 ) -> Outcome<Account> {
-    let mut account = find(context, who, account).await?;
+    let seen = find(context, who, account).await?;
+    let mut account = seen.clone();
     let changes_access = request.endpoint.is_some() || request.api_key.is_some() || request.ca_pem.is_some();
     if let Some(name) = request.name {
         account.name = name;
@@ -107,8 +109,14 @@ pub(crate) async fn update(
         try_out(context, &account).await?;
     }
     let mut tx = context.store.begin().await?;
+    must_be(&mut tx, &seen).await?;
+    if account.endpoint != seen.endpoint {
+        // Since the first look a cluster may have been asked for.
+        may_move(context, &seen, true).await?;
+    }
     accounts::change(&mut tx, &account, now).await?;
     if changes_access {
+        (account.state, account.reason) = (AccountState::Ready, String::new());
         accounts::set_state(&mut tx, account.id, AccountState::Ready, "", now).await?;
     }
     tx.commit().await?;
@@ -128,6 +136,20 @@ async fn may_move(context: &Context, account: &Record, with_key: bool) -> Outcom
     }
     Err(Failure::invalid("api_key_needed", "another endpoint needs its API key; the present key is not sent there")
         .hint("give `api_key` together with `endpoint`"))
+}
+
+/// Locks an account that is still what it was when it was looked at: what was checked in between was checked for that.
+pub(crate) async fn must_be(tx: &mut Tx, seen: &Record) -> Outcome<()> {
+    let text = |account: &Record| {
+        let key = account.api_key.expose_secret().to_owned();
+        (account.name.clone(), account.gateway, account.endpoint.clone(), key, account.ca_pem.clone())
+    };
+    let is_same = accounts::lock(tx, seen.id).await?.is_some_and(|account| text(&account) == text(seen));
+    if is_same {
+        return Ok(());
+    }
+    let detail = format!("cloud account `{}` was changed or deleted in the meantime", seen.name);
+    Err(Failure::conflict("changed_meanwhile", detail).hint("look at it, and ask again"))
 }
 
 /// Deletes an account that neither a gateway nor a cluster uses.
@@ -280,6 +302,13 @@ async fn shown(context: &Context, account: Record) -> Outcome<Account> {
         endpoint: account.endpoint,
         auto_created: account.auto_created,
         clusters: u32::try_from(using).unwrap_or(u32::MAX),
+        state: match account.state {
+            AccountState::Unknown => ferrogate_api::AccountState::Unknown,
+            AccountState::Ready => ferrogate_api::AccountState::Ready,
+            AccountState::Refused => ferrogate_api::AccountState::Refused,
+            AccountState::Unreachable => ferrogate_api::AccountState::Unreachable,
+        },
+        reason: account.reason,
         created_at: account.created,
         updated_at: account.updated,
     })

@@ -91,6 +91,7 @@ pub(crate) async fn create(context: &Context, who: &Principal, request: ClusterC
     let materials = materials::generate(request.name.to_string(), now).await?;
 
     let mut tx = context.store.begin().await?;
+    app_accounts::must_be(&mut tx, &account).await?;
     let gateway = gateways::get(&mut tx, account.gateway).await?;
     let gateway = gateway.ok_or_else(|| Failure::internal(format!("account {} has no gateway", account.id)))?;
     if gateway.state.is_ending() {

@@ -150,7 +150,7 @@ fn sites(all: &mut Examples) {
     all.put::<api::Account>(
         "Account",
         json!({"id": id("acct"), "name": "maas-pcg-1", "gateway_id": id("gw"), "gateway": "maas-pcg-1",
-            "endpoint": "http://10.11.12.13:5240/MAAS", "auto_created": true, "clusters": 1, "created_at": AT, "updated_at": AT}),
+            "endpoint": "http://10.11.12.13:5240/MAAS", "auto_created": true, "clusters": 1, "state": "Ready", "reason": "", "created_at": AT, "updated_at": AT}),
     );
     all.put::<api::AccountCreate>(
         "AccountCreate",

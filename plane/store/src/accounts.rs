@@ -1,7 +1,7 @@
 //! Cloud accounts: a MAAS, a key to it, and the gateway it is reached through.
 
 use crate::{
-    Db, List, Page, StoreError,
+    Db, List, Page, StoreError, Tx,
     sql::{OnConflict, Row, args, found},
     subject::words,
 };
@@ -103,6 +103,17 @@ pub async fn insert(db: impl Into<Db<'_>>, account: &Account) -> Result<(), Stor
 pub async fn get(db: impl Into<Db<'_>>, id: AccountId) -> Result<Option<Account>, StoreError> {
     let mut db = db.into();
     let rows = db.read(TABLE, concat!("SELECT ", columns!(), " FROM accounts WHERE id = $1"), args![id]).await?;
+    rows.first().map(|row| read(&db, row)).transpose()
+}
+
+/// Locks an account that is not deleted until the end of the transaction.
+///
+/// # Errors
+/// As [`get`].
+pub async fn lock(tx: &mut Tx, id: AccountId) -> Result<Option<Account>, StoreError> {
+    let mut db = Db::from(tx);
+    let sql = concat!("UPDATE accounts SET state = state WHERE id = $1 AND deleted IS NULL RETURNING ", columns!());
+    let rows = db.write(TABLE, sql, args![id]).await?;
     rows.first().map(|row| read(&db, row)).transpose()
 }
 

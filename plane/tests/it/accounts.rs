@@ -4,10 +4,13 @@ use crate::{
     fixture::{self, Objects, Site},
     plane::TestPlane,
 };
+use async_trait::async_trait;
 use ferrogate_api::{Account, AccountProperties, Cluster, ClusterAccepted, ClusterPlan, Machine, OperationKind, Page};
 use ferrogate_lab::{maas, seed::Seed};
 use ferrogate_model::state::ClusterState;
+use futures::{FutureExt as _, future::BoxFuture};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 
 struct World {
     plane: TestPlane,
@@ -66,6 +69,70 @@ async fn an_account_is_saved_only_when_maas_accepts_its_key() {
     let used = plane.delete("/accounts/maas-pcg-1").token(admin).await.problem(409, "account_in_use");
     assert!(used.errors[0].detail.contains("`web`"), "{used:?}");
     assert!(used.detail.contains("gateway `maas-pcg-1`"), "{used:?}");
+}
+
+/// Does something once, while MAAS is asked whose the key is.
+struct Meanwhile(Mutex<Option<BoxFuture<'static, ()>>>);
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
+#[async_trait]
+impl maas::Gate for Meanwhile {
+    async fn before(&self, call: &maas::Call) -> maas::Verdict {
+        let todo = if call.op.as_deref() == Some("whoami") { self.0.lock().unwrap().take() } else { None };
+        if let Some(todo) = todo {
+            todo.await;
+        }
+        maas::Verdict::Pass
+    }
+
+    async fn after(&self, _call: &maas::Call) -> maas::Verdict {
+        maas::Verdict::Pass
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_who_change_an_account_at_once_the_second_is_told() {
+    let world = world().await;
+    let (plane, admin) = (&world.plane, &world.admin);
+    let key = secrecy::ExposeSecret::expose_secret(&world.maas.api_key("admin").unwrap()).to_owned();
+    let body = json!({"name": "second", "gateway": "maas-pcg-1", "endpoint": "10.20.0.2:5240", "api_key": key});
+    let account: Account = plane.post("/accounts").token(admin).json(body).await.read(201);
+    assert_eq!((account.state, account.reason.as_str()), (ferrogate_api::AccountState::Ready, ""));
+    let (store, now) = (plane.running.context.store.clone(), plane.running.context.now());
+    let other = async move {
+        let mut account = ferrogate_store::accounts::get(&store, account.id).await.unwrap().unwrap();
+        account.name = "renamed".parse().unwrap();
+        ferrogate_store::accounts::change(&store, &account, now).await.unwrap();
+    };
+    world.maas.set_gate(Some(Arc::new(Meanwhile(Mutex::new(Some(other.boxed()))))));
+    let rotated = plane.patch("/accounts/second").token(admin).json(json!({"api_key": key})).await;
+    rotated.problem(409, "changed_meanwhile");
+    let after: Account = plane.get("/accounts/renamed").token(admin).await.read(200);
+    assert_eq!(after.id, account.id, "what the first wrote stands");
+}
+
+/// A cluster would be left with an account that nobody has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_is_not_made_with_an_account_that_was_deleted_meanwhile() {
+    let world = world().await;
+    let (plane, admin) = (&world.plane, &world.admin);
+    let key = secrecy::ExposeSecret::expose_secret(&world.maas.api_key("admin").unwrap()).to_owned();
+    let body = json!({"name": "second", "gateway": "maas-pcg-1", "endpoint": "10.20.0.2:5240", "api_key": key});
+    let account: Account = plane.post("/accounts").token(admin).json(body).await.read(201);
+    let (store, now) = (plane.running.context.store.clone(), plane.running.context.now());
+    let other = async move {
+        assert!(ferrogate_store::accounts::delete(&store, account.id, now).await.unwrap());
+    };
+    world.maas.set_gate(Some(Arc::new(Meanwhile(Mutex::new(Some(other.boxed()))))));
+    let mut cluster = request("fresh", 1);
+    cluster["account"] = json!("second");
+    plane.post("/clusters").token(admin).json(cluster).await.problem(409, "changed_meanwhile");
+    plane.get("/clusters/fresh").token(admin).await.problem(404, "cluster_not_found");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
