@@ -2,8 +2,10 @@
 
 use crate::exit::{Exit, Failure, Result};
 use crate::{plane, print};
+use ferrogate_firstboot::Kubeadm;
 use ferrogate_installer::{Host, InstallArgs, InstallCommand, InstallError, Prompter, Terminal, screen};
 use std::io::IsTerminal;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Somebody who can be asked, where there is somebody.
@@ -36,7 +38,7 @@ pub(crate) async fn run(args: InstallArgs) -> Result<()> {
             cancel.cancel();
         })
     };
-    let host = Host::this(cancel);
+    let host = Host::this(cancel, Arc::new(Kubeadm));
     let screen = screen::standard();
     let mut terminal = prompter();
     let asked = terminal.as_mut().map(|terminal| terminal as &mut dyn Prompter);

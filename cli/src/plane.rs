@@ -3,11 +3,13 @@
 use crate::exit::{Exit, Failure, Result};
 use crate::print;
 use clap::Args;
+use ferrogate_firstboot::Kubeadm;
 use ferrogate_model::release::Release;
 use ferrogate_plane::{CertificateFiles, Options, Server};
 use secrecy::ExposeSecret;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use url::Url;
 
 #[derive(Args, Debug)]
@@ -47,7 +49,7 @@ pub(crate) struct PlaneServeArgs {
 
 fn options(args: PlaneServeArgs) -> Result<Options> {
     let release = release(args.release.as_deref())?;
-    let mut options = Options::new(args.data_dir, args.listen, release);
+    let mut options = Options::new(args.data_dir, args.listen, release, Arc::new(Kubeadm));
     options.public_url = args.public_url;
     options.extra_names = args.names;
     options.database = args.database_url_file.as_deref().map(crate::context::read_secret).transpose()?;

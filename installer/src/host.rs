@@ -1,5 +1,6 @@
 //! What the program around the installer provides: the way into the network, the time, and the wish to stop.
 
+use ferrogate_join::NodeSetup;
 use ferrogate_model::{Clock, SystemClock};
 use ferrogate_net::{Connector, Direct};
 use std::sync::Arc;
@@ -14,6 +15,8 @@ pub struct Host {
     pub clock: Arc<dyn Clock>,
     /// Cancelled by Ctrl-C.
     pub cancel: CancellationToken,
+    /// Makes what machines are told. How a node is set up is not the installer's business.
+    pub node_setup: Arc<dyn NodeSetup>,
     /// Looks up variables of the environment.
     pub variables: fn(&str) -> Option<String>,
 }
@@ -21,11 +24,12 @@ pub struct Host {
 impl Host {
     /// This computer.
     #[must_use]
-    pub fn this(cancel: CancellationToken) -> Self {
+    pub fn this(cancel: CancellationToken, node_setup: Arc<dyn NodeSetup>) -> Self {
         Self {
             connector: Arc::new(Direct::new()),
             clock: Arc::new(SystemClock),
             cancel,
+            node_setup,
             variables: crate::args::environment,
         }
     }

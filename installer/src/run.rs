@@ -21,7 +21,6 @@ use crate::{
 use build::Passes;
 use ferrogate_api::PairResponse;
 use ferrogate_engine::{Checkpoint, Desired, Memory, Pass, preflight::Status};
-use ferrogate_firstboot::Kubeadm;
 use ferrogate_join::{ClusterKind, ClusterMaterials, GatewayPayload, NodeConfiguration};
 use ferrogate_model::{GatewayId, state::OperationState};
 use prepare::Installation;
@@ -317,7 +316,7 @@ fn engine(
         .map_err(|error| InstallError::Maas { doing: "MAAS cannot be asked", source: Box::new(error) })?;
     let enrolment = PlaneEnrolment { client: gateway_client.client.clone(), gateway: gateway_client.gateway };
     let (network, clock) = (Arc::clone(&host.connector), Arc::clone(&host.clock));
-    Ok(ferrogate_engine::Engine::new(maas, network, clock, Arc::new(enrolment), Arc::new(Kubeadm)))
+    Ok(ferrogate_engine::Engine::new(maas, network, clock, Arc::new(enrolment), Arc::clone(&host.node_setup)))
 }
 
 fn desired(

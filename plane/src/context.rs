@@ -8,6 +8,7 @@ use crate::{
     site_network::SiteNetwork,
 };
 use bytes::Bytes;
+use ferrogate_join::NodeSetup;
 use ferrogate_model::{Clock, Timestamp, release::Release};
 use ferrogate_store::{Store, StoreError, events::Event};
 use ferrogate_tunnel::Hub;
@@ -32,6 +33,8 @@ pub struct Context {
     pub site_network: Arc<dyn SiteNetwork>,
     /// What gateways and clusters are made of unless they say otherwise.
     pub release: Release,
+    /// Makes what machines are told.
+    pub node_setup: Arc<dyn NodeSetup>,
     /// Base address of the plane as gateways, machines and people reach it.
     pub public_url: Url,
     /// Certificate authorities (PEM) that a client must trust to reach [`Self::public_url`]; empty where the system's do.

@@ -44,22 +44,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("join", &["model", "files"]),
     ("engine", &["model", "files", "net", "maas", "join"]),
     ("firstboot", &["model", "join"]),
-    ("plane", &["model", "files", "api", "net", "store", "tunnel", "maas", "join", "engine", "firstboot"]),
+    ("plane", &["model", "files", "api", "net", "store", "tunnel", "maas", "join", "engine"]),
     ("image", &["files", "model"]),
     ("gateway", &["model", "files", "net", "tunnel", "join"]),
-    ("installer", &["model", "files", "api", "net", "maas", "join", "engine", "firstboot"]),
+    ("installer", &["model", "files", "api", "net", "maas", "join", "engine"]),
     ("lab", &["model", "files", "net"]),
     ("tests", &["model", "lab"]),
     ("xtask", &["image"]),
-    ("cli", &["model", "files", "api", "net", "installer", "plane", "lab", "gateway", "maas", "engine"]),
+    ("cli", &["model", "files", "api", "net", "installer", "plane", "lab", "gateway", "firstboot", "maas", "engine"]),
 ];
 
 /// Which of ours the tests of a crate may use beyond that.
 const TESTS_MAY_USE: &[(&str, &[&str])] = &[
     ("maas", &["lab"]),
     ("engine", &["lab", "firstboot"]),
-    ("installer", &["lab"]),
-    ("plane", &["lab", "gateway"]),
+    ("installer", &["lab", "firstboot"]),
+    ("plane", &["lab", "gateway", "firstboot"]),
     ("lab", &["maas", "join", "firstboot"]),
 ];
 

@@ -5,6 +5,7 @@ use crate::context::{Context, Contexts};
 use crate::exit::{Failure, Result};
 use crate::print;
 use ferrogate_api::{Client, ClientOptions, Secret, SetupRequest};
+use ferrogate_firstboot::Kubeadm;
 use ferrogate_lab::maas::Speed;
 use ferrogate_lab::release::Simulated;
 use ferrogate_lab::{Lab, LabOptions};
@@ -69,7 +70,7 @@ impl Environment {
         let url: Url = format!("https://{PLANE_NAME}:{PLANE_PORT}")
             .parse()
             .map_err(|error| Failure::failed(format!("{error}")))?;
-        let mut options = Options::new(folder.path().join("plane"), address, simulated.release);
+        let mut options = Options::new(folder.path().join("plane"), address, simulated.release, Arc::new(Kubeadm));
         options.public_url = Some(url.clone());
         options.extra_names = vec![address.ip().to_string()];
         options.mirror_dir = Some(mirror);

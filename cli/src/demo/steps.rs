@@ -5,6 +5,7 @@ use super::outcome::Report;
 use super::{Controls, kubectl};
 use crate::exit::{Exit, Failure, Result};
 use ferrogate_api::{ClusterCreate, ClusterDelete, Operation, PairingCodeCreate};
+use ferrogate_firstboot::Kubeadm;
 use ferrogate_installer::args::GivenArgs;
 use ferrogate_installer::prompt::Tone;
 use ferrogate_installer::screen::MachineLine;
@@ -88,8 +89,12 @@ pub(super) async fn gateway(environment: &Environment, controls: &Controls, repo
     std::fs::create_dir_all(&args.state_dir)?;
     // The installer stands in the site: no way to the plane but the proxy.
     let connector: Arc<dyn Connector> = environment.lab.connector();
-    let host =
-        Host { connector, cancel: controls.cancel.clone(), variables: |_| None, ..Host::this(controls.cancel.clone()) };
+    let host = Host {
+        connector,
+        cancel: controls.cancel.clone(),
+        variables: |_| None,
+        ..Host::this(controls.cancel.clone(), Arc::new(Kubeadm))
+    };
     let installed = Box::pin(ferrogate_installer::install(args, None, controls.screen.as_ref(), &host)).await;
     installed.map_err(|error| Failure::explained(Exit::Failed, &error))?;
 

@@ -33,7 +33,12 @@ impl Site {
         let listen = "127.0.0.1:0".parse().unwrap();
         let (simulated, mirror) = (Simulated::new(), home.path().join("mirror"));
         simulated.write(&mirror).unwrap();
-        let mut options = ferrogate_plane::Options::new(home.path().join("plane"), listen, simulated.release);
+        let mut options = ferrogate_plane::Options::new(
+            home.path().join("plane"),
+            listen,
+            simulated.release,
+            Arc::new(ferrogate_firstboot::Kubeadm),
+        );
         options.mirror_dir = Some(mirror);
         // It is asked what it knows; nothing is to be done behind the test's back.
         options.reconcile = false;

@@ -105,7 +105,7 @@ pub struct EtcdTool {
 }
 
 /// Makes user-data, and knows what it leads to.
-pub trait NodeSetup: Send + Sync {
+pub trait NodeSetup: std::fmt::Debug + Send + Sync {
     /// What a machine is handed at its deployment. `names` are further names and addresses for the API's certificate;
     /// `enrolment` is the one-time token of a gateway node.
     ///

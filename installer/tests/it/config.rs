@@ -31,6 +31,7 @@ impl Place {
             connector: self.network.connector(),
             clock: Arc::new(SystemClock),
             cancel: CancellationToken::new(),
+            node_setup: Arc::new(ferrogate_firstboot::Kubeadm),
             variables: |name| match name {
                 "FERROGATE_PAIRING_CODE" => Some("CODE-1\n".into()),
                 "FERROGATE_MAAS_API_KEY" => Some("consumer1:token2:secret3".into()),

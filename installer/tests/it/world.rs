@@ -61,6 +61,7 @@ impl World {
             connector: self.lab.connector(),
             clock: Arc::new(SystemClock),
             cancel: CancellationToken::new(),
+            node_setup: Arc::new(ferrogate_firstboot::Kubeadm),
             variables: |_| None,
         }
     }

@@ -27,9 +27,14 @@ struct Plane {
 impl Plane {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let running = Server::start(Options::new(folder.path(), "127.0.0.1:0".parse().unwrap(), Release::example()))
-            .await
-            .unwrap();
+        let running = Server::start(Options::new(
+            folder.path(),
+            "127.0.0.1:0".parse().unwrap(),
+            Release::example(),
+            std::sync::Arc::new(ferrogate_firstboot::Kubeadm),
+        ))
+        .await
+        .unwrap();
         let tenant = tenants::Tenant { id: TenantId::new(), name: "acme".into(), created: running.context.now() };
         tenants::insert(&running.context.store, &tenant).await.unwrap();
         Self { running, tenant: tenant.id, _folder: folder }

@@ -1,6 +1,7 @@
 //! How a plane is started.
 
 use crate::site_network::SiteNetwork;
+use ferrogate_join::NodeSetup;
 use ferrogate_model::{Clock, SystemClock, proxy::ProxySettings, release::Release};
 use ferrogate_tunnel::HubOptions;
 use secrecy::SecretString;
@@ -32,6 +33,8 @@ pub struct Options {
     pub database: Option<SecretString>,
     /// What is installed on sites.
     pub release: Release,
+    /// Makes what machines are told. How a node is set up is not the plane's business.
+    pub node_setup: Arc<dyn NodeSetup>,
     /// Folder looked into for `/artifacts` before anything is fetched from an upstream.
     pub mirror_dir: Option<PathBuf>,
     /// Certificate chain and key (PEM files) to serve with instead of a certificate of the plane's own CA.
@@ -64,9 +67,14 @@ pub struct CertificateFiles {
 }
 
 impl Options {
-    /// Everything at its default but the three that have none.
+    /// Everything at its default but what has none.
     #[must_use]
-    pub fn new(data_dir: impl Into<PathBuf>, listen: SocketAddr, release: Release) -> Self {
+    pub fn new(
+        data_dir: impl Into<PathBuf>,
+        listen: SocketAddr,
+        release: Release,
+        node_setup: Arc<dyn NodeSetup>,
+    ) -> Self {
         Self {
             data_dir: data_dir.into(),
             listen,
@@ -74,6 +82,7 @@ impl Options {
             extra_names: Vec::new(),
             database: None,
             release,
+            node_setup,
             mirror_dir: None,
             certificate: None,
             master_key_file: None,

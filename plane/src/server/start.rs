@@ -174,6 +174,7 @@ async fn context(options: &Options, store: Store, identity: &Identity, public_ur
         hub,
         store,
         release,
+        node_setup: Arc::clone(&options.node_setup),
         public_url,
         fingerprint: if identity.ca_pem.is_empty() { String::new() } else { identity.fingerprint.clone() },
         ca_pem: identity.ca_pem.clone(),

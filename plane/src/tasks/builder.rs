@@ -3,7 +3,7 @@
 use crate::app::maas;
 use async_trait::async_trait;
 use ferrogate_engine::{Checkpoint, Desired, Engine, Limits, Memory, NoEnrolment, Pass};
-use ferrogate_firstboot::Kubeadm;
+use ferrogate_join::NodeSetup;
 use ferrogate_maas::{ApiKey, Client, ClientOptions, Endpoint};
 use ferrogate_model::Clock;
 use ferrogate_net::{Connector, Trust};
@@ -76,10 +76,20 @@ pub trait Builder: Send + Sync + fmt::Debug + 'static {
 }
 
 /// The engine that builds every cluster.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct EngineBuilder {
+    /// Makes what machines are told.
+    pub setup: Arc<dyn NodeSetup>,
     /// Deadlines and bounds.
     pub limits: Limits,
+}
+
+impl EngineBuilder {
+    /// One with the usual limits.
+    #[must_use]
+    pub fn new(setup: Arc<dyn NodeSetup>) -> Self {
+        Self { setup, limits: Limits::default() }
+    }
 }
 
 #[async_trait]
@@ -92,7 +102,7 @@ impl Builder for EngineBuilder {
         checkpoint: &dyn Checkpoint,
     ) -> Result<Pass, String> {
         let (network, clock) = (Arc::clone(&access.network), Arc::clone(&access.clock));
-        let engine = Engine::new(access.client()?, network, clock, Arc::new(NoEnrolment), Arc::new(Kubeadm));
+        let engine = Engine::new(access.client()?, network, clock, Arc::new(NoEnrolment), Arc::clone(&self.setup));
         Ok(engine.with_limits(self.limits).pass_with_checkpoint(desired, memory, checkpoint).await)
     }
 }

@@ -42,7 +42,7 @@ impl TaskContext {
         Self {
             store: context.store.clone(),
             site_network: Arc::clone(&context.site_network),
-            builder: Arc::new(EngineBuilder::default()),
+            builder: Arc::new(EngineBuilder::new(Arc::clone(&context.node_setup))),
             clock: Arc::clone(&context.clock),
             replica: context.replica.clone(),
             public_url: context.public_url.clone(),

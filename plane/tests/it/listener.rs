@@ -98,8 +98,12 @@ async fn a_public_address_that_cannot_be_one_stops_the_start() {
         ("https://a/b", "path"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let mut options =
-            ferrogate_plane::Options::new(folder.path(), "127.0.0.1:0".parse().unwrap(), fixture::release());
+        let mut options = ferrogate_plane::Options::new(
+            folder.path(),
+            "127.0.0.1:0".parse().unwrap(),
+            fixture::release(),
+            std::sync::Arc::new(ferrogate_firstboot::Kubeadm),
+        );
         options.public_url = Some(url.parse().unwrap());
         let error = ferrogate_plane::Server::start(options).await.unwrap_err();
         assert!(error.to_string().contains(problem), "{error}");

@@ -178,8 +178,12 @@ async fn nobody_else_s_token_can_be_revoked_by_an_operator() {
 async fn a_plane_whose_master_key_is_lost_says_so_and_makes_no_new_one() {
     let folder = tempfile::tempdir().unwrap();
     let options = || {
-        let mut options =
-            ferrogate_plane::Options::new(folder.path(), "127.0.0.1:0".parse().unwrap(), fixture::release());
+        let mut options = ferrogate_plane::Options::new(
+            folder.path(),
+            "127.0.0.1:0".parse().unwrap(),
+            fixture::release(),
+            std::sync::Arc::new(ferrogate_firstboot::Kubeadm),
+        );
         options.reconcile = false;
         options
     };

@@ -104,7 +104,12 @@ impl TestPlane {
             disconnected: Mutex::default(),
         });
         fixture::write_files(&folder.path().join("images"));
-        let mut options = Options::new(folder.path(), "127.0.0.1:0".parse().unwrap(), fixture::release());
+        let mut options = Options::new(
+            folder.path(),
+            "127.0.0.1:0".parse().unwrap(),
+            fixture::release(),
+            Arc::new(ferrogate_firstboot::Kubeadm),
+        );
         options.clock = Arc::clone(&clock) as Arc<dyn Clock>;
         options.site_network = Some(Arc::clone(&site) as Arc<dyn SiteNetwork>);
         // What the reconcilers make of things is tested with them; here things stay as they were written.

@@ -280,7 +280,7 @@ async fn a_cluster_whose_account_is_gone_says_so() {
     accounts::change(&harness.store, &wrong, harness.context.now()).await.unwrap();
     // The scripted builder does not look at the key; the engine's does.
     let context = Arc::new(ferrogate_plane::tasks::TaskContext {
-        builder: Arc::new(ferrogate_plane::tasks::EngineBuilder::default()),
+        builder: Arc::new(ferrogate_plane::tasks::EngineBuilder::new(Arc::new(ferrogate_firstboot::Kubeadm))),
         ..(*harness.context).clone()
     });
     Clusters::new(context).reconcile(&id.to_string()).await.unwrap();

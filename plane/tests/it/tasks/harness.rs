@@ -189,7 +189,7 @@ pub(crate) struct Harness {
 
 impl Harness {
     pub(crate) async fn new() -> Self {
-        Self::with_builder(Arc::new(EngineBuilder::default())).await
+        Self::with_builder(Arc::new(EngineBuilder::new(Arc::new(ferrogate_firstboot::Kubeadm)))).await
     }
 
     pub(crate) async fn with_builder(builder: Arc<dyn Builder>) -> Self {
